@@ -1,0 +1,5 @@
+export type { Branded } from './branded.ts'
+export { ByteReader, DecodeError } from './byte-reader.ts'
+export { ByteWriter } from './byte-writer.ts'
+export { bytesToHex, bytesToPlainHex, hexToBytes } from './hex.ts'
+export { compareBytes, concatBytes, equalBytes, isZero, utf8Decode, utf8Encode } from './operations.ts'

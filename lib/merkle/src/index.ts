@@ -1,0 +1,1 @@
+export { type MerkleProof, merkleProof, merkleRoot, verifyMerkleProof } from './merkle-tree.ts'
