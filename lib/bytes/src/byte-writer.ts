@@ -16,23 +16,27 @@ export class ByteWriter {
   }
 
   u8(value: number): this {
-    this.#view.setUint8(this.#advance(1), inRange(value, 0xff))
+    const start = this.#advance(1)
+    this.#view.setUint8(start, inRange(value, 0xff))
     return this
   }
 
   u16(value: number): this {
-    this.#view.setUint16(this.#advance(2), inRange(value, 0xffff), true)
+    const start = this.#advance(2)
+    this.#view.setUint16(start, inRange(value, 0xffff), true)
     return this
   }
 
   u32(value: number): this {
-    this.#view.setUint32(this.#advance(4), inRange(value, 0xffff_ffff), true)
+    const start = this.#advance(4)
+    this.#view.setUint32(start, inRange(value, 0xffff_ffff), true)
     return this
   }
 
   u64(value: bigint): this {
     if (value < 0n || value >= 1n << 64n) throw new RangeError(`${value} does not fit u64`)
-    this.#view.setBigUint64(this.#advance(8), value, true)
+    const start = this.#advance(8)
+    this.#view.setBigUint64(start, value, true)
     return this
   }
 
@@ -59,6 +63,7 @@ export class ByteWriter {
     return this.#bytes.slice(0, this.#length)
   }
 
+  /** Makes room. Call it before touching `#view`: growing replaces it. */
   #advance(length: number): number {
     const start = this.#length
     const end = start + length
