@@ -1,1 +1,8 @@
-export {}
+export { CODEC_FFT_4_8, CODEC_VANDERMONDE, type Codec, type CodeShape, FRAGMENT_COUNT_MAX } from './codec.ts'
+export { ErasureArena } from './erasure-arena.ts'
+export { ErasureCode, type ErasureCodeInit } from './erasure-code.ts'
+export { ErasureError, type ErasureErrorCode } from './erasure-error.ts'
+export { generatorMatrix } from './generator-matrix.ts'
+export { bestKernelBuild, type KernelBuild } from './kernel.ts'
+export type { Matrix } from './matrix.ts'
+export { referenceEncode, referenceMultiply, referenceRebuild } from './reference.ts'
