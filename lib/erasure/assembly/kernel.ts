@@ -102,6 +102,41 @@ function multiplyFour(tables: usize, inputs: usize, inputCount: usize, outputs: 
   }
 }
 
+/** Three outputs, 32 bytes a step. Reading four of twelve fragments at random mostly lacks three of the four data. */
+function multiplyThree(tables: usize, inputs: usize, inputCount: usize, outputs: usize, start: usize, end: usize): void {
+  const mask = v128.load(NIBBLE_MASK_ADDRESS)
+  const inputsEnd = inputs + (inputCount << 2)
+  const output0 = addressAt(outputs, 0)
+  const output1 = addressAt(outputs, 1)
+  const output2 = addressAt(outputs, 2)
+  for (let offset = start; offset < end; offset += 32) {
+    let sum0 = i64x2.splat(0), sum1 = sum0, sum2 = sum0, next0 = sum0, next1 = sum0, next2 = sum0
+    let table = tables
+    for (let input = inputs; input < inputsEnd; input += 4) {
+      const source = (load<u32>(input) as usize) + offset
+      const x = v128.load(source), y = v128.load(source, 16)
+      const xLow = lowHalves(x, mask), xHigh = highHalves(x, mask)
+      const yLow = lowHalves(y, mask), yHigh = highHalves(y, mask)
+      let low = v128.load(table), high = v128.load(table, 16)
+      sum0 = mulAdd(sum0, xLow, xHigh, low, high)
+      next0 = mulAdd(next0, yLow, yHigh, low, high)
+      low = v128.load(table, 32), high = v128.load(table, 48)
+      sum1 = mulAdd(sum1, xLow, xHigh, low, high)
+      next1 = mulAdd(next1, yLow, yHigh, low, high)
+      low = v128.load(table, 64), high = v128.load(table, 80)
+      sum2 = mulAdd(sum2, xLow, xHigh, low, high)
+      next2 = mulAdd(next2, yLow, yHigh, low, high)
+      table += 96
+    }
+    v128.store(output0 + offset, sum0)
+    v128.store(output0 + offset, next0, 16)
+    v128.store(output1 + offset, sum1)
+    v128.store(output1 + offset, next1, 16)
+    v128.store(output2 + offset, sum2)
+    v128.store(output2 + offset, next2, 16)
+  }
+}
+
 /** Two outputs, 32 bytes a step. */
 function multiplyTwo(tables: usize, inputs: usize, inputCount: usize, outputs: usize, start: usize, end: usize): void {
   const mask = v128.load(NIBBLE_MASK_ADDRESS)
@@ -158,7 +193,7 @@ function multiplyOne(tables: usize, inputs: usize, inputCount: usize, outputs: u
 /**
  * outputs = matrix × inputs, for fragments of `fragmentBytes` (a multiple of 64).
  *
- * The outputs are taken in groups of four, then two, then one. Tables lie in the order of reading: for each group, for
+ * The outputs are taken in groups of four, then what is left in one. Tables lie in the order of reading: for each group, for
  * each input, for each output of the group, one table pair of 32 bytes.
  *
  * @param inputs,outputs lists of 32-bit addresses; no output overlaps an input
@@ -185,13 +220,9 @@ export function multiply(
       output += 16
       left -= 4
     }
-    if (left >= 2) {
-      multiplyTwo(table, inputs, inputCount, output, start, end)
-      table += bytesPerOutput << 1
-      output += 8
-      left -= 2
-    }
-    if (left) multiplyOne(table, inputs, inputCount, output, start, end)
+    if (left == 3) multiplyThree(table, inputs, inputCount, output, start, end)
+    else if (left == 2) multiplyTwo(table, inputs, inputCount, output, start, end)
+    else if (left == 1) multiplyOne(table, inputs, inputCount, output, start, end)
   }
 }
 

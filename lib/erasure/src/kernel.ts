@@ -7,7 +7,7 @@ import type { Matrix } from './matrix.ts'
 import { WASM_PAGE_BYTES, webAssembly } from './web-assembly.ts'
 
 /**
- * `relaxed` saves an instruction a look-up on x86 (1.2 to 1.5 × in cache); Node before 22 refuses it, and runs `simd`.
+ * `relaxed` saves an instruction a look-up on x86 (1.2 to 1.5 × in cache); Node 20 refuses it and gets `simd`.
  * Both give the same bytes: our indices are 0..15, where the relaxed swizzle has only one permitted result.
  */
 export type KernelBuild = 'simd' | 'relaxed'
@@ -52,14 +52,13 @@ export interface ProductTables {
   readonly outputCount: number
 }
 
-/** Outputs are computed in groups of four, then two, then one; see `multiply` in assembly/kernel.ts. */
+/** Outputs are computed in groups of four, then what is left; see `multiply` in assembly/kernel.ts. */
 export function productTables(matrix: Matrix, inputCount: number): ProductTables {
   const outputCount = matrix.length
   const bytes = new Uint8Array(outputCount * inputCount * TABLE_PAIR_BYTES)
   let offset = 0
   for (let first = 0; first < outputCount; ) {
-    const left = outputCount - first
-    const groupCount = left >= 4 ? 4 : left >= 2 ? 2 : 1
+    const groupCount = Math.min(4, outputCount - first)
     for (let input = 0; input < inputCount; input++) {
       for (let output = first; output < first + groupCount; output++) {
         writeTablePair(bytes, offset, matrix[output]![input]!)
