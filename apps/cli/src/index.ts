@@ -1,1 +1,1 @@
-export {}
+export type { NetworkFile, NetworkProcess, NetworkUser, RoleName } from './network-folder.ts'

@@ -1,0 +1,122 @@
+import { join, resolve } from 'node:path'
+import { readJsonFile, writeFileAtomic } from '@cumulus/service'
+import { CliError } from './command.ts'
+
+/**
+ * The folder of a local network:
+ *
+ *     network.json     what runs, with which keys and ports (0600: it holds private keys)
+ *     genesis.json     rules and first balances of the chain
+ *     config/NAME.yaml settings of each process
+ *     keys/NAME.key    chain account of each process, 0600
+ *     keys/users.json  S3 users as the gateway reads them, 0600
+ *     NAME/            state of each process: its own to write
+ *     logs/NAME.log    JSON lines
+ */
+export interface NetworkFile {
+  readonly version: 1
+  readonly preset: string
+  readonly chainId: number
+  readonly createdMs: number
+  readonly s3: { readonly endpoint: string; readonly region: string; readonly users: readonly NetworkUser[] }
+  readonly rpc: { readonly http: string; readonly ws: string }
+  /** Funded for development. Never use their keys where money is real. */
+  readonly accounts: readonly { readonly address: string; readonly privateKey: string }[]
+  readonly processes: readonly NetworkProcess[]
+}
+
+export interface NetworkUser {
+  readonly name: string
+  readonly id: string
+  readonly email: string
+  readonly accessKey: string
+  readonly secretKey: string
+  /** Address that owns the user's territory, and its private key: all that `gateway recover` needs. */
+  readonly owner: string
+  readonly ownerKey: string
+  readonly territory: string
+}
+
+export type RoleName = 'validator' | 'miner' | 'gateway' | 'lite'
+
+export interface NetworkProcess {
+  readonly role: RoleName
+  readonly name: string
+  readonly pid: number
+  /** State of the process. */
+  readonly dir: string
+  /** What started it: run it again to start it again. */
+  readonly command: readonly string[]
+  readonly ports: Readonly<Record<string, number>>
+}
+
+export class NetworkFolder {
+  readonly path: string
+
+  constructor(path: string) {
+    this.path = resolve(path)
+  }
+
+  get networkFile(): string {
+    return join(this.path, 'network.json')
+  }
+
+  get genesisFile(): string {
+    return join(this.path, 'genesis.json')
+  }
+
+  get usersFile(): string {
+    return join(this.path, 'keys', 'users.json')
+  }
+
+  get compileCache(): string {
+    return join(this.path, 'cache')
+  }
+
+  configFile(name: string): string {
+    return join(this.path, 'config', `${name}.yaml`)
+  }
+
+  keyFile(name: string): string {
+    return join(this.path, 'keys', `${name}.key`)
+  }
+
+  stateOf(name: string): string {
+    return join(this.path, name)
+  }
+
+  logFile(name: string): string {
+    return join(this.path, 'logs', `${name}.log`)
+  }
+
+  /** undefined if no network was ever made here. */
+  async find(): Promise<NetworkFile | undefined> {
+    const file = (await readJsonFile(this.networkFile)) as NetworkFile | undefined
+    if (
+      file !== undefined &&
+      (typeof file !== 'object' || file === null || file.version !== 1 || !Array.isArray(file.processes))
+    ) {
+      throw new CliError(
+        'NETWORK_FILE_MALFORMED',
+        `${this.networkFile} is not a network of this version of cumulus`,
+        'Choose another folder with --dir, or remove this one.',
+      )
+    }
+    return file
+  }
+
+  /** @throws CliError NO_NETWORK */
+  async read(): Promise<NetworkFile> {
+    const file = await this.find()
+    if (file) return file
+    throw new CliError(
+      'NO_NETWORK',
+      `there is no network in ${this.path}`,
+      'Start one with "cumulus up", or name its folder with --dir.',
+    )
+  }
+
+  async write(file: NetworkFile): Promise<void> {
+    await writeFileAtomic(this.networkFile, `${JSON.stringify(file, null, 2)}\n`, { mode: 0o600 })
+  }
+}

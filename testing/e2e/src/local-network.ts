@@ -1,0 +1,114 @@
+import { execFile } from 'node:child_process'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { S3Client } from '@aws-sdk/client-s3'
+import type { NetworkFile, NetworkProcess } from '@cumulus/cli'
+
+const run = promisify(execFile)
+const root = join(dirname(fileURLToPath(import.meta.url)), '../../..')
+const binary = join(root, 'apps/cli/bin/cumulus.mjs')
+
+/** A network as a user has it: made by `cumulus up` in a folder of its own, seen only through its files and ports. */
+export class LocalNetwork {
+  readonly dir: string
+  file!: NetworkFile
+
+  private constructor(dir: string) {
+    this.dir = dir
+  }
+
+  static async start(init: { args?: readonly string[] } = {}): Promise<LocalNetwork> {
+    const network = new LocalNetwork(await mkdtemp(join(tmpdir(), 'cumulus-e2e-')))
+    try {
+      await network.up(init.args)
+    } catch (error) {
+      process.stderr.write(await network.tailOfLogs())
+      await network.remove()
+      throw error
+    }
+    return network
+  }
+
+  /** Runs the command line as a user would; throws with its output if it fails. */
+  async cumulus(...args: readonly string[]): Promise<string> {
+    const { stdout } = await run(process.execPath, [binary, ...args, '--dir', this.dir], {
+      maxBuffer: 64 * 2 ** 20,
+      timeout: 300_000,
+    })
+    return stdout
+  }
+
+  /** Starts what is not running. */
+  async up(args: readonly string[] = []): Promise<void> {
+    await this.cumulus('up', ...args)
+    await this.reload()
+  }
+
+  async reload(): Promise<void> {
+    this.file = JSON.parse(await readFile(join(this.dir, 'network.json'), 'utf8')) as NetworkFile
+  }
+
+  async down(): Promise<void> {
+    await this.cumulus('down')
+  }
+
+  /** Stops everything and deletes the folder. */
+  async remove(): Promise<void> {
+    await this.cumulus('down', '--grace', '5').catch(() => {})
+    await rm(this.dir, { recursive: true, force: true, maxRetries: 5 })
+  }
+
+  processes(role: NetworkProcess['role']): NetworkProcess[] {
+    return this.file.processes.filter((entry) => entry.role === role)
+  }
+
+  /** kill -9, and waits until the process is gone. */
+  async kill(entry: NetworkProcess): Promise<void> {
+    process.kill(entry.pid, 'SIGKILL')
+    for (;;) {
+      try {
+        process.kill(entry.pid, 0)
+        const stat = await readFile(`/proc/${entry.pid}/stat`, 'utf8').catch(() => ') Z ')
+        if (/\) Z /.test(stat)) return
+      } catch {
+        return
+      }
+      await sleep(20)
+    }
+  }
+
+  s3(user = 'main'): S3Client {
+    const found = this.file.s3.users.find((candidate) => candidate.name === user)
+    if (!found) throw new Error(`no user ${user}`)
+    return new S3Client({
+      endpoint: this.file.s3.endpoint,
+      region: 'us-east-1',
+      forcePathStyle: true,
+      credentials: { accessKeyId: found.accessKey, secretAccessKey: found.secretKey },
+      maxAttempts: 1,
+    })
+  }
+
+  async status(): Promise<{
+    processes: { name: string; role: string; ok: boolean; status: Record<string, unknown> }[]
+  }> {
+    return JSON.parse(await this.cumulus('status', '--json'))
+  }
+
+  /** Polls until `done` is true; throws after `seconds`. Not a measurement, a limit. */
+  async until(what: string, seconds: number, done: () => Promise<boolean>): Promise<void> {
+    const deadline = performance.now() + seconds * 1000
+    while (!(await done())) {
+      if (performance.now() > deadline) throw new Error(`not within ${seconds} s: ${what}\n${await this.tailOfLogs()}`)
+      await sleep(250)
+    }
+  }
+
+  async tailOfLogs(): Promise<string> {
+    return this.cumulus('logs', '--lines', '60', '--level', 'warn').catch((error: Error) => error.message)
+  }
+}

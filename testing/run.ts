@@ -1,0 +1,45 @@
+/**
+ * `npm test`: the unit tests of every package, then whole networks. One after the other, because the second kind
+ * wants the machine for itself. `npm run test:unit` and `npm run test:e2e` run one kind; further words are patterns.
+ */
+import { spawnSync } from 'node:child_process'
+import { globSync } from 'node:fs'
+
+const [kind, ...patterns] = process.argv.slice(2)
+
+const suites = [
+  {
+    name: 'unit',
+    files: ['{lib,protocol,platform,nodes,apps}/*/test/**/*.test.ts'],
+    concurrency: 2,
+    timeoutMinutes: 3,
+  },
+  { name: 'e2e', files: ['testing/e2e/test/**/*.test.ts'], concurrency: 1, timeoutMinutes: 20 },
+].filter((suite) => kind === undefined || suite.name === kind)
+
+if (suites.length === 0) {
+  process.stderr.write(`no tests of kind "${kind}": choose unit or e2e\n`)
+  process.exit(64)
+}
+
+for (const suite of suites) {
+  const files = globSync(suite.files)
+    .filter((file) => patterns.length === 0 || patterns.some((pattern) => file.includes(pattern)))
+    .sort()
+  if (files.length === 0) {
+    process.stderr.write(`no ${suite.name} test matches ${patterns.join(' ')}\n`)
+    process.exit(1)
+  }
+  const { status, signal } = spawnSync(
+    process.execPath,
+    [
+      '--test',
+      '--conditions=@cumulus/source',
+      `--test-concurrency=${suite.concurrency}`,
+      `--test-timeout=${suite.timeoutMinutes * 60_000}`,
+      ...files,
+    ],
+    { stdio: 'inherit' },
+  )
+  if (status !== 0) process.exit(status ?? (signal ? 1 : 0))
+}
