@@ -1,0 +1,120 @@
+import { command, formatBytes } from '../command.ts'
+import { NetworkFolder, type NetworkProcess } from '../network-folder.ts'
+import { askAdmin, isRunning } from '../processes.ts'
+import { bold, green, red, renderTable, yellow } from '../table.ts'
+import { networkSettings } from './settings.ts'
+
+export interface ProcessReport {
+  readonly name: string
+  readonly role: string
+  readonly pid: number
+  readonly running: boolean
+  /** Running, and every check of its own is fine. */
+  readonly ok: boolean
+  readonly checks: readonly { readonly name: string; readonly ok: boolean; readonly detail?: string }[]
+  readonly ports: Readonly<Record<string, number>>
+  /** What the process tells of itself; empty if it does not answer. */
+  readonly status: Record<string, unknown>
+}
+
+export async function reportProcesses(entries: readonly NetworkProcess[]): Promise<ProcessReport[]> {
+  return Promise.all(
+    entries.map(async (entry) => {
+      const running = isRunning(entry)
+      const [health, status] = running
+        ? ((await Promise.all([
+            askAdmin(entry.ports['admin'] ?? 0, '/health'),
+            askAdmin(entry.ports['admin'] ?? 0, '/status'),
+          ])) as [Pick<ProcessReport, 'ok' | 'checks'> | undefined, Record<string, unknown> | undefined])
+        : [undefined, undefined]
+      return {
+        name: entry.name,
+        role: entry.role,
+        pid: entry.pid,
+        running,
+        ok: running && health?.ok === true,
+        checks: health?.checks ?? [],
+        ports: entry.ports,
+        status: status ?? {},
+      }
+    }),
+  )
+}
+
+export const status = command({
+  name: 'status',
+  summary: 'Shows processes, health, space and chain of the local network.',
+  about: 'Exit code 0: everything runs and is healthy. 1: something is not.',
+  settings: networkSettings,
+  async run({ settings }) {
+    const folder = new NetworkFolder(settings.dir)
+    const network = await folder.read()
+    const processes = await reportProcesses(network.processes)
+    const ok = processes.every((entry) => entry.ok)
+    if (settings.json) {
+      console.log(
+        JSON.stringify({
+          ok,
+          dir: folder.path,
+          preset: network.preset,
+          chainId: network.chainId,
+          s3: network.s3.endpoint,
+          rpc: network.rpc,
+          processes,
+        }),
+      )
+      return ok ? 0 : 1
+    }
+    console.log(
+      `${bold('S3')}   ${network.s3.endpoint}\n${bold('RPC')}  ${network.rpc.http}   chain ${network.chainId} (${network.preset})\n`,
+    )
+    console.log(
+      renderTable([
+        ['process', 'state', 'pid', 'what it says'],
+        ...processes.map((entry) => [entry.name, stateOf(entry), String(entry.pid), sayingOf(entry)]),
+      ]),
+    )
+    for (const entry of processes) {
+      for (const check of entry.checks) {
+        if (!check.ok)
+          console.log(`${yellow('!')} ${entry.name}: ${check.name}${check.detail ? `: ${check.detail}` : ''}`)
+      }
+    }
+    if (processes.some((entry) => !entry.running)) console.log('\n"cumulus up" starts what is not running.')
+    return ok ? 0 : 1
+  },
+})
+
+function stateOf(entry: ProcessReport): string {
+  if (!entry.running) return red('stopped')
+  return entry.ok ? green('healthy') : yellow('not ready')
+}
+
+/** The few figures of each role that an operator looks for first. */
+function sayingOf(entry: ProcessReport): string {
+  const status = entry.status as {
+    height?: number | string
+    mempool?: { pending?: number } | number
+    units?: Record<string, number>
+    unitBytes?: number
+    declared?: string
+    minersConnected?: number
+    buckets?: number
+    objects?: number
+    repair?: { pending?: number }
+  }
+  const parts: string[] = []
+  if (status.height !== undefined) parts.push(`chain block ${status.height}`)
+  const units = status.units
+  if (units && status.unitBytes) {
+    const size = (count = 0) => formatBytes(count * status.unitBytes!)
+    parts.push(
+      `${size((units['service'] ?? 0) + (units['locked'] ?? 0))} in use, ${size(units['idle'])} idle of ${size(units['declared'])} (declared, unproven)`,
+    )
+  }
+  if (status.minersConnected !== undefined) parts.push(`${status.minersConnected} miners connected`)
+  if (status.buckets !== undefined) parts.push(`${status.buckets} buckets`)
+  if (status.objects !== undefined) parts.push(`${status.objects} objects`)
+  if (status.repair?.pending) parts.push(`${status.repair.pending} fragments to repair`)
+  return parts.join(', ')
+}
