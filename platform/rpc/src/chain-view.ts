@@ -1,0 +1,186 @@
+import type { Address } from '@cumulus/types'
+
+/** Bytes as `0x` and lower-case hex. */
+export type Hex = `0x${string}`
+/** 32 bytes. */
+export type Hash = Hex
+
+type Awaitable<Value> = Value | Promise<Value>
+
+/** A transaction as its sender signed it. Fields that its type does not have are absent. */
+export interface ViewTransaction {
+  readonly hash: Hash
+  /** 0 legacy, 1 EIP-2930, 2 EIP-1559, 4 EIP-7702. */
+  readonly type: number
+  readonly from: Address
+  /** null creates a contract. */
+  readonly to: Address | null
+  readonly nonce: bigint
+  readonly gasLimit: bigint
+  readonly value: bigint
+  readonly data: Uint8Array
+  /** Types 0 and 1. */
+  readonly gasPrice?: bigint
+  /** Types 2 and 4. */
+  readonly maxFeePerGas?: bigint
+  readonly maxPriorityFeePerGas?: bigint
+  readonly accessList?: readonly { readonly address: Address; readonly storageKeys: readonly Hash[] }[]
+  readonly authorizationList?: readonly {
+    readonly chainId: bigint
+    readonly address: Address
+    readonly nonce: bigint
+    readonly yParity: bigint
+    readonly r: bigint
+    readonly s: bigint
+  }[]
+  /** Absent from a legacy transaction signed without replay protection. */
+  readonly chainId?: bigint
+  readonly v: bigint
+  readonly r: bigint
+  readonly s: bigint
+}
+
+export interface ViewBlock {
+  readonly number: bigint
+  readonly hash: Hash
+  readonly parentHash: Hash
+  readonly stateRoot: Hash
+  readonly transactionsRoot: Hash
+  readonly receiptsRoot: Hash
+  readonly logsBloom: Uint8Array
+  readonly miner: Address
+  readonly mixHash: Hash
+  readonly gasLimit: bigint
+  readonly gasUsed: bigint
+  readonly baseFeePerGas: bigint
+  /** Seconds, as in the header. */
+  readonly timestamp: bigint
+  readonly extraData: Hex
+  /** Size of the encoded block in bytes. */
+  readonly sizeBytes: number
+  /** Header fields beyond those above, under their JSON-RPC names, already in hex. */
+  readonly extra?: Readonly<Record<string, Hex>>
+  readonly transactions: readonly ViewTransaction[]
+}
+
+export interface ViewLog {
+  readonly address: Address
+  readonly topics: readonly Hash[]
+  readonly data: Uint8Array
+}
+
+export interface ViewReceipt {
+  readonly ok: boolean
+  readonly gasUsed: bigint
+  readonly cumulativeGasUsed: bigint
+  readonly effectiveGasPrice: bigint
+  readonly contractAddress: Address | null
+  readonly logsBloom: Uint8Array
+  readonly logs: readonly ViewLog[]
+  /** What a failed transaction returned, where the node kept it. */
+  readonly revertData?: Uint8Array
+}
+
+/** Where a transaction stands in the chain. */
+export interface TransactionPlace {
+  readonly blockNumber: bigint
+  readonly index: number
+}
+
+export interface CallRequest {
+  readonly from?: Address
+  readonly to?: Address
+  readonly gas?: bigint
+  /** Fee the call pretends to pay; absent = 0. */
+  readonly gasPrice?: bigint
+  readonly value?: bigint
+  readonly data?: Uint8Array
+}
+
+/** Expected outcomes of a simulated call. */
+export type CallOutcome =
+  | { readonly kind: 'returned'; readonly data: Uint8Array; readonly gasUsed: bigint }
+  | { readonly kind: 'reverted'; readonly data: Uint8Array; readonly gasUsed: bigint }
+  /** Out of gas, invalid opcode, missing funds …: no data. */
+  | { readonly kind: 'failed'; readonly reason: string; readonly gasUsed: bigint }
+
+export type GasEstimate =
+  | { readonly kind: 'estimated'; readonly gas: bigint }
+  | Exclude<CallOutcome, { readonly kind: 'returned' }>
+
+export interface AccountProof {
+  readonly balance: bigint
+  readonly nonce: bigint
+  readonly codeHash: Hash
+  readonly storageHash: Hash
+  readonly accountProof: readonly Uint8Array[]
+  readonly storageProof: readonly {
+    readonly slot: bigint
+    readonly value: bigint
+    readonly proof: readonly Uint8Array[]
+  }[]
+}
+
+/** State after one chain block. */
+export interface StateView {
+  balance(address: Address): bigint
+  nonce(address: Address): bigint
+  code(address: Address): Uint8Array
+  storage(address: Address, slot: bigint): bigint
+  proof(address: Address, slots: readonly bigint[]): Awaitable<AccountProof>
+  call(request: CallRequest): Promise<CallOutcome>
+  estimateGas(request: CallRequest): Promise<GasEstimate>
+}
+
+/** Transactions that wait for a chain block. */
+export interface PendingView {
+  /** Executable now / waiting for an earlier nonce. */
+  counts(): { readonly pending: number; readonly queued: number }
+  transaction(hash: Hash): ViewTransaction | undefined
+  /** Nonce that the next transaction of this sender needs, waiting ones counted. */
+  nextNonce(address: Address): bigint
+  /**
+   * Takes a signed transaction; resolves once it waits for a block, to its hash.
+   *
+   * @throws an error with a string `code`, which the caller is shown together with the message
+   */
+  submit(raw: Uint8Array): Promise<Hash>
+}
+
+/**
+ * A chain that can be asked. Validators and full nodes implement it; the RPC server knows nothing else of them.
+ * All but calls and proofs are answered at once, from memory or a memory-mapped file.
+ */
+export interface ChainView {
+  readonly chainId: number
+  /** As `web3_clientVersion` shows it: `cumulus/v0.1.0/linux-x64/node26`. */
+  readonly clientVersion: string
+  /** Smallest tip that has a chance, in wei per gas. */
+  readonly minTip: bigint
+  /** Last executed block. */
+  head(): ViewBlock
+  /** Highest block that can never be replaced: `safe` and `finalized`. */
+  finalizedNumber(): bigint
+  /** Base fee of the next block. */
+  nextBaseFee(): bigint
+  block(number: bigint): ViewBlock | undefined
+  /** Bloom of a block, cheaper than the block: log searches read one for each block of their range. */
+  bloom(number: bigint): Uint8Array | undefined
+  numberOf(hash: Hash): bigint | undefined
+  /** Receipts of a block in order of its transactions. */
+  receipts(number: bigint): readonly ViewReceipt[] | undefined
+  place(hash: Hash): TransactionPlace | undefined
+  /** State after block `number`, or undefined if that state is no longer (or not yet) kept. */
+  state(number: bigint): StateView | undefined
+  readonly pending: PendingView
+  /** Calls back after each block that became visible, in order; returns what ends it. */
+  onBlock(listener: (block: ViewBlock) => void): () => void
+  /** Calls back with the hash of each transaction that entered the pool; returns what ends it. */
+  onPending(listener: (hash: Hash) => void): () => void
+  /** For `eth_syncing`: undefined when caught up. */
+  syncing():
+    | { readonly startingBlock: bigint; readonly currentBlock: bigint; readonly highestBlock: bigint }
+    | undefined
+  /** For `cumulus_status`. Plain JSON. */
+  status(): object | Promise<object>
+}

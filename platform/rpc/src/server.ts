@@ -1,0 +1,237 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { type HealthReport, type Logger, type Metrics, ServiceError } from '@cumulus/service'
+import { WebSocketServer } from 'ws'
+import type { ChainView } from './chain-view.ts'
+import { Dispatcher, errorText } from './dispatcher.ts'
+import { Filters } from './filters.ts'
+import { defaultLimits, type RpcLimits } from './limits.ts'
+import { createMethods } from './methods.ts'
+import { RpcMetrics } from './metrics.ts'
+import { type AccessRules, allowedOrigin, defaultAccess, isKnownHost } from './origin.ts'
+import { overLimit, RpcError } from './rpc-error.ts'
+import { SocketSession } from './socket-session.ts'
+
+interface RpcServerComponents {
+  readonly chain: ChainView
+  readonly log: Logger
+  readonly metrics: Metrics
+  /** For GET /health. */
+  health(): HealthReport | Promise<HealthReport>
+}
+
+interface RpcServerInit {
+  readonly host: string
+  /** 0 = any free port. */
+  readonly port: number
+  readonly limits?: Partial<RpcLimits>
+  readonly access?: Partial<AccessRules>
+  /** ms since any fixed moment; for filters that nobody asks. */
+  readonly nowMs?: () => number
+  readonly signal?: AbortSignal
+}
+
+export interface RpcServer {
+  readonly port: number
+  /** Figures for status pages. */
+  readonly counts: { readonly sockets: number; readonly filters: number }
+  /** Ends all connections; resolves once the port is free. */
+  close(): Promise<void>
+}
+
+/**
+ * Serves JSON-RPC 2.0 on one port: POST over HTTP, and WebSocket. GET /health is answered too.
+ *
+ * @throws ServiceError PORT_TAKEN, LISTEN_FAILED
+ */
+export async function startRpcServer(components: RpcServerComponents, init: RpcServerInit): Promise<RpcServer> {
+  const server = new HttpRpcServer(components, init)
+  await server.listen(init.host, init.port)
+  init.signal?.addEventListener('abort', () => void server.close(), { once: true })
+  return server
+}
+
+class HttpRpcServer implements RpcServer {
+  readonly #limits: RpcLimits
+  readonly #access: AccessRules
+  readonly #metrics: RpcMetrics
+  readonly #health: RpcServerComponents['health']
+  readonly #filters: Filters
+  readonly #dispatcher: Dispatcher
+  readonly #http: Server
+  readonly #webSockets: WebSocketServer
+  readonly #sessions = new Set<SocketSession>()
+  readonly #timers: NodeJS.Timeout[]
+
+  constructor({ chain, log, metrics, health }: RpcServerComponents, init: RpcServerInit) {
+    const limits = { ...defaultLimits, ...init.limits }
+    this.#limits = limits
+    this.#access = { ...defaultAccess, ...init.access }
+    this.#metrics = new RpcMetrics(metrics)
+    this.#health = health
+    this.#filters = new Filters(chain, limits, this.#metrics, init.nowMs ?? (() => performance.now()))
+    this.#dispatcher = new Dispatcher(createMethods(chain, limits, this.#filters), limits, this.#metrics, log)
+    this.#http = createServer(
+      {
+        requestTimeout: limits.requestTimeoutMs,
+        headersTimeout: 10_000,
+        maxHeaderSize: 16_384,
+        keepAliveTimeout: 65_000,
+      },
+      (request, response) => {
+        this.#answer(request, response).catch((error: unknown) => {
+          if (!response.headersSent) this.#refuse(response, 500, new RpcError('INTERNAL', 'internal error'))
+          // A client that went away in the middle is no news.
+          if (!request.destroyed) log.warn('request failed', { error })
+        })
+      },
+    )
+    // A client that neither sends nor reads.
+    this.#http.timeout = 120_000
+    this.#http.maxConnections = limits.connectionsMax
+    this.#http.on('drop', () => this.#metrics.refusedConnections.inc({ reason: 'connections' }))
+    this.#http.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head))
+    // No compression: it costs memory per socket, and a small message can inflate.
+    this.#webSockets = new WebSocketServer({
+      noServer: true,
+      maxPayload: limits.bodyBytesMax,
+      perMessageDeflate: false,
+    })
+    this.#timers = [
+      setInterval(() => this.#filters.expire(), Math.min(30_000, limits.filterIdleMs)),
+      setInterval(() => {
+        for (const session of this.#sessions) session.ping()
+      }, limits.pingIntervalMs),
+    ]
+    for (const timer of this.#timers) timer.unref()
+  }
+
+  get port(): number {
+    return (this.#http.address() as AddressInfo).port
+  }
+
+  get counts() {
+    return { sockets: this.#sessions.size, filters: this.#filters.count }
+  }
+
+  async listen(host: string, port: number): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.#http.once('error', (cause: NodeJS.ErrnoException) => {
+        const code = cause.code === 'EADDRINUSE' ? 'PORT_TAKEN' : 'LISTEN_FAILED'
+        reject(new ServiceError(code, `cannot listen on ${host}:${port}: ${cause.message}`, { host, port }, { cause }))
+      })
+      this.#http.listen(port, host, resolve)
+    })
+  }
+
+  async close(): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer)
+    for (const session of this.#sessions) session.close()
+    this.#filters.close()
+    this.#http.closeAllConnections()
+    if (this.#http.listening) await new Promise<void>((resolve) => this.#http.close(() => resolve()))
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (!isKnownHost(request.headers.host, this.#access)) {
+      this.#metrics.refusedConnections.inc({ reason: 'host' })
+      return this.#refuse(
+        response,
+        403,
+        new RpcError('INVALID_REQUEST', 'this server is not known under that host name'),
+      )
+    }
+    const origin = allowedOrigin(request.headers.origin, this.#access)
+    if (origin !== undefined) {
+      response.setHeader('access-control-allow-origin', origin)
+      if (origin !== '*') response.setHeader('vary', 'origin')
+    }
+    switch (request.method) {
+      case 'OPTIONS':
+        response.setHeader('access-control-allow-methods', 'POST, GET, OPTIONS')
+        response.setHeader('access-control-allow-headers', 'content-type')
+        response.setHeader('access-control-max-age', '600')
+        response.writeHead(204).end()
+        return
+      case 'GET':
+      case 'HEAD':
+        return await this.#answerGet(request, response)
+      case 'POST':
+        return await this.#answerPost(request, response)
+      default:
+        response.setHeader('allow', 'POST, GET, OPTIONS')
+        return this.#refuse(response, 405, new RpcError('INVALID_REQUEST', 'send JSON-RPC by POST or over a WebSocket'))
+    }
+  }
+
+  async #answerGet(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (request.url?.split('?')[0] !== '/health') {
+      return this.#refuse(response, 404, new RpcError('INVALID_REQUEST', 'send JSON-RPC by POST or over a WebSocket'))
+    }
+    const report = await this.#health()
+    response.writeHead(report.ok ? 200 : 503, { 'content-type': 'application/json' }).end(`${JSON.stringify(report)}\n`)
+  }
+
+  async #answerPost(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    // Browsers send other types across origins without asking first.
+    const type = request.headers['content-type']?.split(';')[0]?.trim().toLowerCase()
+    if (type !== 'application/json') {
+      this.#metrics.refusedConnections.inc({ reason: 'content_type' })
+      return this.#refuse(response, 415, new RpcError('INVALID_REQUEST', 'content-type must be application/json'))
+    }
+    const body = await readBody(request, this.#limits.bodyBytesMax)
+    if (!body) {
+      const max = this.#limits.bodyBytesMax
+      this.#metrics.limitHits.inc({ limit: 'body_bytes' })
+      response.setHeader('connection', 'close')
+      return this.#refuse(response, 413, overLimit('body_bytes', `the request has more than ${max} bytes`))
+    }
+    const text = await this.#dispatcher.answer(body, {})
+    if (text === undefined) response.writeHead(204).end()
+    else response.writeHead(200, { 'content-type': 'application/json' }).end(text)
+  }
+
+  #refuse(response: ServerResponse, status: number, error: RpcError): void {
+    response.writeHead(status, { 'content-type': 'application/json' }).end(errorText(null, error))
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    socket.on('error', () => {}) // it may break before it is a WebSocket
+    const { origin, host } = request.headers
+    const refusal = !isKnownHost(host, this.#access)
+      ? { reason: 'host', status: '403 Forbidden' }
+      : origin !== undefined && allowedOrigin(origin, this.#access) === undefined
+        ? { reason: 'origin', status: '403 Forbidden' }
+        : this.#sessions.size >= this.#limits.socketsMax
+          ? { reason: 'sockets', status: '503 Service Unavailable' }
+          : undefined
+    if (refusal) {
+      this.#metrics.refusedConnections.inc({ reason: refusal.reason })
+      socket.end(`HTTP/1.1 ${refusal.status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`)
+      return
+    }
+    this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
+      const session = new SocketSession(webSocket, this.#dispatcher, this.#limits, this.#metrics)
+      this.#sessions.add(session)
+      this.#metrics.sockets.set(this.#sessions.size)
+      webSocket.on('close', () => {
+        this.#sessions.delete(session)
+        this.#metrics.sockets.set(this.#sessions.size)
+      })
+    })
+  }
+}
+
+/** The whole body, or undefined as soon as it is known to be too large. */
+async function readBody(request: IncomingMessage, bytesMax: number): Promise<Buffer | undefined> {
+  if (Number(request.headers['content-length'] ?? 0) > bytesMax) return undefined
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length
+    if (size > bytesMax) return undefined
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks, size)
+}
