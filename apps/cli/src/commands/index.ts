@@ -81,6 +81,12 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./recover.ts')).recover,
   },
   {
+    name: 'lite',
+    summary: 'Runs all roles of a local network in one process.',
+    hidden: true,
+    load: async () => (await import('./roles.ts')).lite,
+  },
+  {
     name: 'version',
     summary: 'Shows the versions of cumulus and of the Node.js it runs on.',
     load: async () => (await import('./version.ts')).version,

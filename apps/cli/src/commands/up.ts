@@ -1,0 +1,167 @@
+import { preset } from '@cumulus/params'
+import { sleep } from '@cumulus/service'
+import { CliError, command, formatBytes } from '../command.ts'
+import { createLocalNetwork, type LocalPlan, readPlan, writePlan } from '../local-plan.ts'
+import { type NetworkFile, NetworkFolder } from '../network-folder.ts'
+import { isRunning, startDetached, stopProcesses } from '../processes.ts'
+import { provisionUsers } from '../provision.ts'
+import { bold, dim } from '../table.ts'
+import { networkSettings } from './settings.ts'
+import { reportProcesses } from './status.ts'
+
+export const up = command({
+  name: 'up',
+  summary: 'Starts a local network, ready for any S3 client; goes on with one that was stopped.',
+  about:
+    'One validator, twelve miners and one gateway, each a process of its own with a folder, keys and ports. The command\n' +
+    'returns when all are ready; keys and endpoints are printed and written to network.json. Running it again starts\n' +
+    'what is not running. With fewer than 12 miners, data is kept in 2 + 1 fragments instead of 4 + 8.',
+  settings: {
+    ...networkSettings,
+    miners: { kind: 'number', help: 'how many miners, when the network is made', default: 12, min: 3, max: 48 },
+    space: {
+      kind: 'bytes',
+      help: 'disk space of each miner, when the network is made',
+      default: 2 ** 30,
+      min: 128 * 2 ** 20,
+    },
+    lite: { kind: 'flag', help: 'all roles in one process: for small machines', default: false },
+    foreground: { kind: 'flag', help: 'stay, and stop the network on Ctrl-C', default: false },
+    s3Port: { kind: 'number', help: 'port for S3; another one if it is taken', default: 9000, min: 0, max: 65_535 },
+    rpcPort: {
+      kind: 'number',
+      help: 'port for JSON-RPC; another one if it is taken',
+      default: 8545,
+      min: 0,
+      max: 65_535,
+    },
+    timeout: { kind: 'number', help: 'seconds until "not ready" is an error', default: 120, min: 5, max: 3600 },
+  },
+  examples: [
+    'cumulus up',
+    'cumulus up --dir /data/test --space 4GiB',
+    'aws --endpoint-url http://127.0.0.1:9000 s3 mb s3://photos',
+  ],
+  async run({ settings, signal }) {
+    const startedMs = performance.now()
+    const folder = new NetworkFolder(settings.dir)
+    const say = (line: string) => {
+      if (!settings.json) process.stderr.write(`${line}\n`)
+    }
+    let plan = await readPlan(folder)
+    if (!plan) {
+      say(
+        `Making a local network of ${settings.miners} miners with ${formatBytes(settings.space)} each in ${folder.path}`,
+      )
+      plan = await createLocalNetwork(folder, settings)
+    }
+    const { plan: running, started } = await startMissing(folder, plan)
+    plan = running
+    const deadline = AbortSignal.any([signal, AbortSignal.timeout(settings.timeout * 1000)])
+    let network: NetworkFile
+    try {
+      network = await provisionUsers(folder, plan, deadline)
+      await untilReady(network, deadline, say)
+    } catch (error) {
+      if (signal.aborted) throw signal.reason
+      const reports = await reportProcesses(plan.processes)
+      const bad = reports.find((entry) => !entry.running) ?? reports.find((entry) => !entry.ok)
+      throw new CliError(
+        'NOT_READY',
+        `not ready after ${settings.timeout} s${
+          bad
+            ? `: ${bad.name} ${
+                bad.running
+                  ? `says ${
+                      bad.checks
+                        .filter((check) => !check.ok)
+                        .map((check) => `${check.name}${check.detail ? ` (${check.detail})` : ''}`)
+                        .join(', ') || 'nothing'
+                    }`
+                  : 'has stopped'
+              }`
+            : ''
+        }`,
+        `See "cumulus logs${bad ? ` ${bad.name}` : ''} --dir ${settings.dir}"; "cumulus down --dir ${settings.dir}" stops the rest.`,
+        { cause: error },
+      )
+    }
+    await folder.write(network)
+    const seconds = ((performance.now() - startedMs) / 1000).toFixed(1)
+    if (settings.json) console.log(JSON.stringify({ seconds: Number(seconds), started, ...network }))
+    else say(summary(folder, network, started, seconds))
+    if (settings.foreground) {
+      await new Promise<void>((resolve) =>
+        signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve(), { once: true }),
+      )
+      say('Stopping…')
+      await stopProcesses(network.processes, { graceMs: 20_000 })
+    }
+    return 0
+  },
+})
+
+/** Starts every process of the plan that does not run. Pids are written down before anything else is waited for. */
+async function startMissing(folder: NetworkFolder, plan: LocalPlan): Promise<{ plan: LocalPlan; started: number }> {
+  const pids = new Map<string, number>() // by command line: in a lite network all roles share one
+  let started = 0
+  const processes: LocalPlan['processes'][number][] = []
+  for (const entry of plan.processes) {
+    const line = entry.command.join('\0')
+    let pid = isRunning(entry) ? entry.pid : pids.get(line)
+    if (pid === undefined) {
+      pid = await startDetached(entry.command, {
+        logFile: folder.logFile(plan.lite ? 'lite' : entry.name),
+        cwd: folder.path,
+        env: { CUMULUS_COMPILE_CACHE: folder.compileCache },
+      })
+      started++
+    }
+    pids.set(line, pid)
+    processes.push({ ...entry, pid })
+  }
+  const next = { ...plan, processes }
+  await writePlan(folder, next)
+  return { plan: next, started }
+}
+
+async function untilReady(network: NetworkFile, signal: AbortSignal, say: (line: string) => void): Promise<void> {
+  let saidMs = performance.now()
+  for (;;) {
+    signal.throwIfAborted()
+    const reports = await reportProcesses(network.processes)
+    if (reports.every((entry) => entry.ok)) return
+    const dead = reports.find((entry) => !entry.running)
+    if (dead) throw new CliError('PROCESS_DIED', `${dead.name} has stopped`)
+    if (performance.now() - saidMs > 5_000) {
+      saidMs = performance.now()
+      say(
+        dim(
+          `waiting for ${reports
+            .filter((entry) => !entry.ok)
+            .map((entry) => entry.name)
+            .join(', ')}`,
+        ),
+      )
+    }
+    await sleep(100, signal)
+  }
+}
+
+function summary(folder: NetworkFolder, network: NetworkFile, started: number, seconds: string): string {
+  const user = network.s3.users[0]!
+  const rules = preset(network.preset)
+  return [
+    '',
+    `${bold('Ready')} in ${seconds} s${started === 0 ? ' (all was running)' : `: ${started} processes started`}. Miners' space is declared, unproven; rules: ${rules.name}.`,
+    '',
+    `  S3 endpoint   ${bold(network.s3.endpoint)}   region ${network.s3.region}`,
+    `  access key    ${user.accessKey}`,
+    `  secret key    ${user.secretKey}`,
+    `  JSON-RPC      ${bold(network.rpc.http)}   chain ${network.chainId}   ${network.rpc.ws}`,
+    `  all the rest  ${folder.networkFile}`,
+    '',
+    `  cumulus put FILE BUCKET/   cumulus ls   cumulus status   cumulus logs --follow   cumulus down`,
+    '',
+  ].join('\n')
+}

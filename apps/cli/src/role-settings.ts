@@ -1,0 +1,47 @@
+import type { SettingsSpec } from '@cumulus/service'
+
+/** Settings that every role has. */
+const common = {
+  dir: { kind: 'text', help: 'folder for the state of this process', default: '.' },
+  preset: { kind: 'text', help: 'rules of the network', default: 'mainnet', choices: ['mainnet', 'dev', 'minimal'] },
+  adminHost: { kind: 'text', help: 'address for health, status and metrics', default: '127.0.0.1' },
+  adminPort: { kind: 'number', help: 'port for health, status and metrics; 0 = any', default: 0, min: 0, max: 65_535 },
+  logLevel: { kind: 'text', help: 'least level to log', default: 'info', choices: ['debug', 'info', 'warn', 'error'] },
+} as const satisfies SettingsSpec
+
+const chainUser = {
+  rpc: {
+    kind: 'list',
+    help: 'RPC URLs of the chain; the next is tried when one fails',
+    default: ['http://127.0.0.1:8545'],
+  },
+  keyFile: { kind: 'text', help: 'file with the private key of the chain account, in hex' },
+} as const satisfies SettingsSpec
+
+export const validatorSettings = {
+  ...common,
+  genesis: { kind: 'text', help: 'file of the first state of the chain', default: 'genesis.json' },
+  keyFile: { kind: 'text', help: 'file with the private key of the account that earns the fees, in hex' },
+  rpcHost: { kind: 'text', help: 'address for JSON-RPC', default: '127.0.0.1' },
+  rpcPort: { kind: 'number', help: 'port for JSON-RPC, HTTP and WebSocket', default: 8545, min: 0, max: 65_535 },
+} as const satisfies SettingsSpec
+
+export const minerSettings = {
+  ...common,
+  ...chainUser,
+  space: { kind: 'bytes', help: 'disk space to offer: nothing beyond it is ever used', default: 2 ** 30 },
+  beneficiary: { kind: 'text', help: 'address that is paid; default: the own account' },
+  region: { kind: 'text', help: 'where this miner is, such as eu-de', default: '' },
+} as const satisfies SettingsSpec
+
+export const gatewaySettings = {
+  ...common,
+  ...chainUser,
+  s3Host: { kind: 'text', help: 'address for S3', default: '127.0.0.1' },
+  s3Port: { kind: 'number', help: 'port for S3', default: 9000, min: 0, max: 65_535 },
+  dataHost: { kind: 'text', help: 'address that miners dial', default: '127.0.0.1' },
+  dataPort: { kind: 'number', help: 'first port that miners dial; 0 = any', default: 0, min: 0, max: 65_535 },
+  usersFile: { kind: 'text', help: 'file of S3 users; read again when it changes', default: 'users.json' },
+  region: { kind: 'text', help: 'region that S3 clients sign for', default: 'us-east-1' },
+  storageClass: { kind: 'text', help: 'how segments are cut', default: 'standard', choices: ['standard', 'light'] },
+} as const satisfies SettingsSpec
