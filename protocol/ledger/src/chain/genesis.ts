@@ -1,0 +1,77 @@
+import { hexToBytes, utf8Encode } from '@cumulus/bytes'
+import { keccak256 } from '@cumulus/hash'
+import type { Params } from '@cumulus/params'
+import type { Address } from '@cumulus/types'
+import type { BlockContext, ModuleGenesis, ModuleRegistry } from '../framework/index.ts'
+import { LedgerError } from '../ledger-error.ts'
+import type { JournaledState } from '../state/journaled-state.ts'
+
+/** What one address starts with. */
+export interface GenesisAccount {
+  readonly balance?: bigint
+  readonly nonce?: bigint
+  readonly code?: Uint8Array
+  readonly storage?: readonly { readonly slot: bigint; readonly value: bigint }[]
+}
+
+/** The first chain block. Two nodes on the same chain have the same one. */
+export interface Genesis {
+  /** Consensus time 0: epochs are counted from here. ms since 1970. */
+  readonly timestampMs: number
+  readonly alloc: Readonly<Record<Address, GenesisAccount>>
+  readonly modules?: ModuleGenesis
+  /** Of the first block after genesis, in wei. */
+  readonly baseFee?: bigint
+}
+
+export const DEFAULT_BASE_FEE = 10n ** 9n
+
+/** 0xfe is INVALID: should bytecode ever be run at a module's address, it fails. */
+const MODULE_CODE = Uint8Array.of(0xfe)
+
+/** The same `amount` of wei for each address, as development networks want it. */
+export function evenAlloc(addresses: readonly Address[], amount: bigint): Record<Address, GenesisAccount> {
+  return Object.fromEntries(addresses.map((address) => [address, { balance: amount }]))
+}
+
+/** Writes block 0 into an empty state. */
+export function buildGenesis(
+  state: JournaledState,
+  genesis: Genesis,
+  modules: Pick<ModuleRegistry, 'addresses' | 'has' | 'genesis'>,
+  block: BlockContext,
+): void {
+  for (const address of modules.addresses) {
+    // Never empty, so EIP-161 cannot remove them; with code, so Solidity's check for a contract passes.
+    state.setNonce(address, 1n)
+    state.setCode(address, MODULE_CODE)
+  }
+  const seen = new Set<string>()
+  for (const [address, account] of Object.entries(genesis.alloc) as [Address, GenesisAccount][]) {
+    const key = address.toLowerCase()
+    if (!/^0x[0-9a-f]{40}$/.test(key)) throw new LedgerError('BAD_GENESIS', `${address} is not an address`, { address })
+    if (seen.has(key) || modules.has(address)) {
+      throw new LedgerError('BAD_GENESIS', `${address} is allocated twice or is a module`, { address })
+    }
+    seen.add(key)
+    state.setBalance(address, account.balance ?? 0n)
+    state.setNonce(address, account.nonce ?? (account.code ? 1n : 0n))
+    if (account.code) state.setCode(address, account.code)
+    for (const { slot, value } of account.storage ?? []) state.setStorage(address, slot, value)
+  }
+  modules.genesis(state, block, genesis.modules ?? {})
+}
+
+/** Binds the parameters to the genesis hash, so that nodes with other rules are on another chain from the first block. */
+export function paramsDigest(params: Params): Uint8Array {
+  return keccak256(utf8Encode(canonical(params)))
+}
+
+function canonical(value: unknown): string {
+  if (typeof value === 'bigint') return `${value}n`
+  if (value === null || typeof value !== 'object') return JSON.stringify(value)
+  const keys = Object.keys(value).sort()
+  return `{${keys.map((key) => `${JSON.stringify(key)}:${canonical((value as Record<string, unknown>)[key])}`).join(',')}}`
+}
+
+export const GENESIS_PARENT = hexToBytes(`0x${'00'.repeat(32)}`)

@@ -1,0 +1,39 @@
+/** What went wrong outside the ledger; it stays as it was. */
+export type LedgerErrorCode =
+  /** The store holds the chain of another genesis. */
+  | 'OTHER_GENESIS'
+  /** A decided batch that cannot follow the head: wrong number, or time going backwards. */
+  | 'BAD_BATCH'
+  /** A genesis that contradicts itself. */
+  | 'BAD_GENESIS'
+  /** A block that is not there. */
+  | 'NO_SUCH_BLOCK'
+  /** The state of an older block was asked for. */
+  | 'HISTORIC_STATE'
+  /** A query over more than the limit. */
+  | 'TOO_MUCH'
+  /** Too many calls are waiting. */
+  | 'BUSY'
+
+export class LedgerError extends Error {
+  readonly code: LedgerErrorCode
+  readonly details: Readonly<Record<string, unknown>>
+  constructor(code: LedgerErrorCode, message: string, details: Readonly<Record<string, unknown>> = {}) {
+    super(message)
+    this.name = 'LedgerError'
+    this.code = code
+    this.details = details
+  }
+}
+
+/**
+ * We are wrong: a module threw what is no revert, or the state contradicts itself. Nothing of the block was stored; the
+ * ledger refuses to go on, because nodes that guess differently would split.
+ */
+export class LedgerHalt extends Error {
+  readonly code = 'HALT'
+  constructor(message: string, cause: unknown) {
+    super(message, { cause })
+    this.name = 'LedgerHalt'
+  }
+}

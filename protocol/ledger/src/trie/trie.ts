@@ -1,0 +1,325 @@
+import assert from 'node:assert/strict'
+import { equalBytes } from '@cumulus/bytes'
+import { keccak256 } from '@cumulus/hash'
+import { appendNibble, bytesToNibbles, commonLength, joinNibbles, type Nibbles, prependNibble } from './nibbles.ts'
+import {
+  type Branch,
+  branch,
+  decodeNode,
+  type Extension,
+  encodeNode,
+  extension,
+  type Leaf,
+  leaf,
+  type Node,
+} from './node.ts'
+
+/** keccak256(rlp('')): the root of a trie that holds nothing. */
+export const EMPTY_ROOT = Uint8Array.fromHex('56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421')
+
+/** Where nodes are kept between blocks, by path. Writes replace; a value of undefined removes. */
+export interface NodeStore {
+  read(path: Nibbles): Uint8Array | undefined
+  write(path: Nibbles, rlp: Uint8Array | undefined): void
+}
+
+/** For tries that live for one computation only. */
+export const noNodeStore: NodeStore = {
+  read() {
+    throw new Error('this trie is not stored')
+  },
+  write() {},
+}
+
+/**
+ * Ethereum's hexary Merkle-Patricia trie, synchronous. Changes are made in memory by `put` and `delete`; `commit` hashes
+ * what changed and hands the nodes to the store. Nodes are kept *by path*, so that an old version is overwritten in place
+ * and nothing has to be collected; they are loaded when first walked through and let go by `unload`.
+ *
+ * No key may be a prefix of another.
+ */
+export class Trie {
+  readonly #store: NodeStore
+  #root: Node | undefined
+  #generation = 0
+  /** Whether the operation under way changed anything. */
+  #changed = false
+  /** Paths where a stored node may have ceased to be, as strings of one char per nibble. */
+  readonly #stale = new Set<string>()
+  #nodeCount = 0
+
+  constructor(store: NodeStore = noNodeStore, root: Uint8Array = EMPTY_ROOT) {
+    this.#store = store
+    this.#root = equalBytes(root, EMPTY_ROOT) ? undefined : { kind: 'unloaded', ref: hashRef(root) }
+  }
+
+  /** Nodes held in memory; an upper bound between calls of `unload`. */
+  get nodeCount(): number {
+    return this.#nodeCount
+  }
+
+  get(key: Uint8Array): Uint8Array | undefined {
+    return this.#walk(bytesToNibbles(key), undefined)
+  }
+
+  /** @param value not empty */
+  put(key: Uint8Array, value: Uint8Array): void {
+    assert(value.length > 0, 'a trie holds no empty values: delete the key')
+    this.#changed = false
+    this.#root = this.#insert(this.#root, bytesToNibbles(key), 0, value)
+  }
+
+  delete(key: Uint8Array): void {
+    this.#changed = false
+    this.#root = this.#remove(this.#root, bytesToNibbles(key), 0)
+  }
+
+  /** Hashes and stores what changed since the last commit. */
+  commit(): Uint8Array {
+    this.#generation++
+    const root = this.#root
+    let hash: Uint8Array
+    if (root === undefined) {
+      hash = EMPTY_ROOT
+      if (this.#stale.size > 0) this.#stale.add('')
+    } else {
+      this.#hash(root, new Uint8Array(0), true)
+      hash = root.ref!.slice(1)
+    }
+    for (const path of this.#stale) this.#store.write(stringToPath(path), undefined)
+    this.#stale.clear()
+    return hash
+  }
+
+  /**
+   * The nodes from the root to `key`, or to where it would be: what `eth_getProof` returns. Only between a commit and
+   * the next change.
+   */
+  prove(key: Uint8Array): Uint8Array[] {
+    const proof: Uint8Array[] = []
+    this.#walk(bytesToNibbles(key), proof)
+    return proof
+  }
+
+  /**
+   * Lets go of nodes not visited since the commit before the last one; if more than `keepCount` remain, of all but the
+   * root. Only between a commit and the next change.
+   */
+  unload(keepCount: number): void {
+    if (this.#root === undefined || this.#root.kind === 'unloaded') return
+    this.#nodeCount = this.#unloadBelow(this.#root, this.#generation - 1)
+    if (this.#nodeCount > keepCount) {
+      this.#root = { kind: 'unloaded', ref: this.#root.ref! }
+      this.#nodeCount = 0
+    }
+  }
+
+  #load(ref: Uint8Array, path: Nibbles): Leaf | Extension | Branch {
+    const rlp = this.#store.read(path)
+    const hash = ref.subarray(1)
+    // A node that is not what its parent names means a damaged store: going on would fork the chain.
+    if (rlp === undefined || !equalBytes(keccak256(rlp), hash)) {
+      assert.fail(`trie node at "${path.join('.')}" is ${rlp ? 'damaged' : 'lost'}`)
+    }
+    this.#nodeCount++
+    return decodeNode(rlp, ref, this.#generation)
+  }
+
+  #walk(key: Nibbles, proof: Uint8Array[] | undefined): Uint8Array | undefined {
+    let node = this.#root
+    let at = 0
+    let replace: (loaded: Node) => void = (loaded) => {
+      this.#root = loaded
+    }
+    while (node !== undefined) {
+      if (node.kind === 'unloaded') {
+        node = this.#load(node.ref, key.subarray(0, at))
+        replace(node)
+      }
+      node.usedIn = this.#generation
+      // A node shorter than 32 bytes is part of its parent, except for the root.
+      if (proof && (at === 0 || node.ref!.length === 33)) proof.push(encodeNode(node))
+      if (node.kind === 'leaf') {
+        return commonLength(node.path, key, at) === node.path.length ? node.value : undefined
+      }
+      if (node.kind === 'extension') {
+        if (commonLength(node.path, key, at) !== node.path.length) return undefined
+        at += node.path.length
+        const parent: Extension = node
+        replace = (loaded) => {
+          parent.child = loaded
+        }
+        node = parent.child
+      } else {
+        const index: number = key[at++]!
+        const parent: Branch = node
+        replace = (loaded) => {
+          parent.children[index] = loaded
+        }
+        node = parent.children[index]
+      }
+    }
+    return undefined
+  }
+
+  #insert(node: Node | undefined, key: Nibbles, at: number, value: Uint8Array): Node {
+    if (node === undefined) return this.#newLeaf(key.slice(at), value)
+    if (node.kind === 'unloaded') node = this.#load(node.ref, key.subarray(0, at))
+    node.usedIn = this.#generation
+    if (node.kind === 'branch') {
+      const index = key[at]
+      assert(index !== undefined, 'a key is a prefix of another')
+      node.children[index] = this.#insert(node.children[index], key, at + 1, value)
+      if (this.#changed) node.ref = undefined
+      return node
+    }
+    const common = commonLength(node.path, key, at)
+    if (common === node.path.length) {
+      if (node.kind === 'extension') {
+        node.child = this.#insert(node.child, key, at + common, value)
+        if (this.#changed) node.ref = undefined
+        return node
+      }
+      assert(at + common === key.length, 'a key is a prefix of another')
+      if (equalBytes(node.value, value)) return node
+      node.value = value
+      node.ref = undefined
+      this.#changed = true
+      return node
+    }
+    assert(at + common < key.length, 'a key is a prefix of another')
+    // The path forks here.
+    const fork = branch(this.#generation)
+    const rest = node.path.slice(common + 1)
+    if (node.kind === 'leaf') fork.children[node.path[common]!] = leaf(rest, node.value, this.#generation)
+    else {
+      fork.children[node.path[common]!] = rest.length > 0 ? extension(rest, node.child, this.#generation) : node.child
+    }
+    fork.children[key[at + common]!] = this.#newLeaf(key.slice(at + common + 1), value)
+    this.#nodeCount += 2
+    return common > 0 ? extension(key.slice(at, at + common), fork, this.#generation) : fork
+  }
+
+  #newLeaf(path: Nibbles, value: Uint8Array): Leaf {
+    this.#changed = true
+    this.#nodeCount++
+    return leaf(path, value, this.#generation)
+  }
+
+  #remove(node: Node | undefined, key: Nibbles, at: number): Node | undefined {
+    if (node === undefined) return undefined
+    if (node.kind === 'unloaded') node = this.#load(node.ref, key.subarray(0, at))
+    node.usedIn = this.#generation
+    if (node.kind === 'leaf') {
+      if (at + node.path.length !== key.length || commonLength(node.path, key, at) !== node.path.length) return node
+      this.#changed = true
+      this.#forget(key.subarray(0, at))
+      return undefined
+    }
+    if (node.kind === 'extension') {
+      const below = at + node.path.length
+      if (commonLength(node.path, key, at) !== node.path.length) return node
+      const child = this.#remove(node.child, key, below)
+      if (!this.#changed) {
+        node.child = child!
+        return node
+      }
+      assert(child !== undefined, 'an extension leads to a branch')
+      if (child.kind === 'branch') {
+        node.child = child
+        node.ref = undefined
+        return node
+      }
+      return this.#merge(node.path, child, key.subarray(0, below))
+    }
+    const index = key[at]
+    assert(index !== undefined, 'a key is a prefix of another')
+    node.children[index] = this.#remove(node.children[index], key, at + 1)
+    if (!this.#changed) return node
+    node.ref = undefined
+    if (node.children[index] !== undefined) return node
+    let last = -1
+    for (let i = 0; i < 16; i++) {
+      if (node.children[i] === undefined) continue
+      if (last >= 0) return node
+      last = i
+    }
+    // One child is left: the branch gives way to it.
+    const path = appendNibble(key.subarray(0, at), last)
+    let child = node.children[last]!
+    if (child.kind === 'unloaded') child = this.#load(child.ref, path)
+    return this.#merge(path.subarray(at), child, path)
+  }
+
+  /** `child`, which lay at `childPath`, now begins with `path` and lies where that begins. */
+  #merge(path: Nibbles, child: Node, childPath: Nibbles): Node {
+    assert(child.kind !== 'unloaded')
+    if (child.kind === 'branch') return extension(path.slice(), child, this.#generation)
+    this.#forget(childPath)
+    const joined = path.length === 1 ? prependNibble(path[0]!, child.path) : joinNibbles(path, child.path)
+    return child.kind === 'leaf'
+      ? leaf(joined, child.value, this.#generation)
+      : extension(joined, child.child, this.#generation)
+  }
+
+  #forget(path: Nibbles): void {
+    this.#stale.add(pathToString(path))
+  }
+
+  #hash(node: Node, path: Nibbles, isRoot: boolean): void {
+    if (node.kind === 'unloaded' || node.ref !== undefined) return
+    if (node.kind === 'branch') {
+      for (let i = 0; i < 16; i++) {
+        const child = node.children[i]
+        if (child !== undefined && child.ref === undefined) this.#hash(child, appendNibble(path, i), false)
+      }
+    } else if (node.kind === 'extension' && node.child.ref === undefined) {
+      this.#hash(node.child, joinNibbles(path, node.path), false)
+    }
+    const rlp = encodeNode(node)
+    if (rlp.length < 32 && !isRoot) {
+      node.ref = rlp
+      this.#forget(path)
+    } else {
+      node.ref = hashRef(keccak256(rlp))
+      this.#store.write(path, rlp)
+      if (this.#stale.size > 0) this.#stale.delete(pathToString(path))
+    }
+  }
+
+  #unloadBelow(node: Node, since: number): number {
+    let count = 1
+    if (node.kind === 'extension') {
+      if (isIdle(node.child, since)) node.child = { kind: 'unloaded', ref: node.child.ref! }
+      else if (node.child.kind !== 'unloaded') count += this.#unloadBelow(node.child, since)
+    } else if (node.kind === 'branch') {
+      for (let i = 0; i < 16; i++) {
+        const child = node.children[i]
+        if (child === undefined || child.kind === 'unloaded') continue
+        if (isIdle(child, since)) node.children[i] = { kind: 'unloaded', ref: child.ref! }
+        else count += this.#unloadBelow(child, since)
+      }
+    }
+    return count
+  }
+}
+
+/** Whether a node can be dropped: it is stored under its own path, and nobody came by since. */
+function isIdle(node: Node, since: number): boolean {
+  return node.kind !== 'unloaded' && node.usedIn < since && node.ref!.length === 33
+}
+
+function hashRef(hash: Uint8Array): Uint8Array {
+  const ref = new Uint8Array(33)
+  ref[0] = 0xa0
+  ref.set(hash, 1)
+  return ref
+}
+
+function pathToString(path: Nibbles): string {
+  return String.fromCharCode(...path)
+}
+
+function stringToPath(text: string): Nibbles {
+  return Uint8Array.from(text, (char) => char.charCodeAt(0))
+}

@@ -1,0 +1,222 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { bytesToHex, concatBytes, hexToBytes } from '@cumulus/bytes'
+import { keccak256 } from '@cumulus/hash'
+import type { Address } from '@cumulus/types'
+import { createBlock } from '@ethereumjs/block'
+import { createEVM } from '@ethereumjs/evm'
+import { createMPT } from '@ethereumjs/mpt'
+import { MerkleStateManager } from '@ethereumjs/statemanager'
+import { createTxFromRLP } from '@ethereumjs/tx'
+import { Account, Address as EvmAddress } from '@ethereumjs/util'
+import { createVM, encodeReceipt, runTx, type VM } from '@ethereumjs/vm'
+import fc from 'fast-check'
+import { bloomOf } from '../../src/chain/bloom.ts'
+import { consensusReceipt } from '../../src/chain/receipt.ts'
+import type { ExecutedBlock } from '../../src/index.ts'
+import { wordToBytes } from '../../src/trie/rlp.ts'
+import { customPrecompiles } from '../../src/vm/ethereum-vm.ts'
+import {
+  ADDER,
+  account,
+  alice,
+  batchOf,
+  bob,
+  carol,
+  common,
+  deployer,
+  ETHER,
+  forwarder,
+  genesis,
+  MODULE,
+  openLedger,
+  params,
+  sign,
+} from './fixture.ts'
+
+/** `@ethereumjs/vm` with its own state manager, from the same genesis. It knows no modules: their accounts are plain. */
+async function createReference(): Promise<VM> {
+  const stateManager = new MerkleStateManager({ common, trie: await createMPT({ useKeyHashing: true }) })
+  const evm = await createEVM({ common, stateManager, customPrecompiles })
+  const vm = await createVM({ common, stateManager, evm })
+  const put = (address: Address, nonce: bigint, balance: bigint) =>
+    stateManager.putAccount(new EvmAddress(hexToBytes(address)), new Account(nonce, balance))
+  for (const [address, { balance }] of Object.entries(genesis.alloc)) await put(address as Address, 0n, balance!)
+  await put(MODULE, 1n, 0n)
+  const module = new EvmAddress(hexToBytes(MODULE))
+  await stateManager.putCode(module, Uint8Array.of(0xfe))
+  await stateManager.putStorage(module, wordToBytes(1n), Uint8Array.of(7))
+  return vm
+}
+
+/** Runs the transactions of an executed block on the reference and compares everything there is to compare. */
+async function compare(vm: VM, executed: ExecutedBlock): Promise<void> {
+  const { header } = executed
+  const block = createBlock(
+    {
+      header: {
+        number: header.number,
+        coinbase: new EvmAddress(hexToBytes(header.coinbase)),
+        timestamp: header.timestamp,
+        gasLimit: header.gasLimit,
+        baseFeePerGas: header.baseFee,
+        mixHash: header.prevRandao,
+      },
+    },
+    { common, skipConsensusFormatValidation: true },
+  )
+  let cumulative = 0n
+  for (const [i, tx] of executed.transactions.entries()) {
+    const mine = executed.receipts[i]!
+    const reference = createTxFromRLP(tx.raw, { common })
+    assert.equal(tx.sender, reference.getSenderAddress().toString())
+    assert.equal(tx.hash.toHex(), Buffer.from(reference.hash()).toString('hex'))
+    const result = await runTx(vm, { tx: reference, block, blockGasUsed: cumulative })
+    cumulative += result.totalGasSpent
+    assert.equal(mine.gasUsed, result.totalGasSpent, `gas of ${i}`)
+    assert.equal(
+      consensusReceipt(mine).toHex(),
+      Buffer.from(encodeReceipt(result.receipt, reference.type)).toString('hex'),
+      `receipt of ${i}`,
+    )
+    assert.equal(bloomOf(mine.logs).toHex(), Buffer.from(result.bloom.bitvector).toString('hex'))
+    if (mine.ok) assert.equal(mine.contractAddress, result.createdAddress?.toString())
+  }
+  const root = await vm.stateManager.getStateRoot()
+  assert.equal(header.stateRoot.toHex(), Buffer.from(root).toString('hex'), `state root of block ${header.number}`)
+}
+
+const senders = [alice!, bob!, carol!]
+
+/** Creates a contract that stores a word and destroys itself in favour of its caller, in its own constructor. */
+const SUICIDE = hexToBytes('602a5f5533ff')
+/** Runtime code of a contract that destroys itself whenever it is called. */
+const MORTAL = hexToBytes('33ff')
+/** Creates a child from the calldata with CREATE2, salt 5, and stores its address in slot 0; calls it at once. */
+const FACTORY = hexToBytes(
+  '365f5f3760055f365f34f5805f555f5f5f5f5f855af15000'.replace('5f34f5', '34f5').replace('60055f36', '6005365f'),
+)
+/** Runs for ever. */
+const LOOP = hexToBytes('5b5f56')
+/** Writes 1, 0, 2 and 0 into slot 3: refunds. */
+const REFUNDER = hexToBytes('60016003555f60035560026003555f600355')
+/** Writes and reads transient storage, hashes, copies, reads balances and code hashes of its caller. */
+const MIXED = hexToBytes('602a5f5d5f5c5f5533313f33315f5260205f20600155463d01600255434244186003554860045541600555')
+
+type Step = {
+  from: number
+  type: number
+  kind: number
+  value: bigint
+  word: bigint
+  gas: bigint
+  target: number
+  tip: bigint
+}
+const step: fc.Arbitrary<Step> = fc.record({
+  from: fc.nat(2),
+  type: fc.constantFrom(0, 1, 2, 2, 4),
+  kind: fc.nat(11),
+  value: fc.constantFrom(0n, 0n, 1n, ETHER / 3n, 10n ** 30n),
+  word: fc.constantFrom(0n, 1n, 5n, (1n << 256n) - 1n),
+  gas: fc.constantFrom(21_000n, 30_000n, 60_000n, 100_000n, 400_000n),
+  target: fc.nat(6),
+  tip: fc.constantFrom(0n, 1n, 10n ** 9n),
+})
+
+function transactionOf(s: Step, nonce: bigint, contracts: Address[]): Uint8Array {
+  const from = senders[s.from]!
+  const contract = contracts[s.target % Math.max(1, contracts.length)]
+  const data = wordToBytes(s.word)
+  const adder = contract ?? bob!.address
+  const content = [
+    { to: account(20 + s.target).address, data: new Uint8Array(0) },
+    { to: contract ?? bob!.address, data },
+    { data: deployer(ADDER) },
+    { data: SUICIDE },
+    { data: deployer(MORTAL) },
+    { data: deployer(FACTORY) },
+    { data: deployer(LOOP) },
+    { data: deployer(REFUNDER) },
+    { data: deployer(MIXED) },
+    { data: deployer(forwarder(adder, (['call', 'callcode', 'delegatecall', 'staticcall'] as const)[s.target % 4]!)) },
+    { to: contract ?? bob!.address, data: concatBytes(SUICIDE) },
+    { to: `0x${(s.target + 1).toString(16).padStart(40, '0')}` as Address, data },
+  ][s.kind]!
+  const type = s.type === 4 && !('to' in content) ? 2 : s.type
+  return sign(from, {
+    type,
+    nonce,
+    value: s.value,
+    gasLimit: s.gas,
+    maxPriorityFeePerGas: s.tip,
+    ...content,
+    ...(type === 1 || type === 2
+      ? { accessList: [{ address: adder, storageKeys: [bytesToHex(wordToBytes(0n)), bytesToHex(wordToBytes(3n))] }] }
+      : {}),
+    ...(type === 4 ? { authorizationList: [authorize(from.privateKey, adder, s.word & 3n)] } : {}),
+  })
+}
+
+function authorize(_key: Uint8Array, address: Address, nonce: bigint) {
+  const authority = account(30)
+  return eoaSign([common.chainId(), address, nonce], authority.privateKey)
+}
+
+import { signSecp256k1 } from '@cumulus/signature'
+import { encodeRlp } from '../../src/trie/rlp.ts'
+
+function eoaSign([chainId, address, nonce]: [bigint, Address, bigint], key: Uint8Array) {
+  const message = keccak256(concatBytes(Uint8Array.of(5), encodeRlp([chainId, hexToBytes(address), nonce])))
+  const { signature, recovery } = signSecp256k1(message, key)
+  const hex = (value: bigint | number) => (value === 0n || value === 0 ? '0x' : (`0x${toEven(value)}` as const))
+  return {
+    chainId: hex(chainId),
+    address,
+    nonce: hex(nonce),
+    yParity: hex(recovery),
+    r: hex(BigInt(bytesToHex(signature.subarray(0, 32)))),
+    s: hex(BigInt(bytesToHex(signature.subarray(32)))),
+  }
+}
+
+function toEven(value: bigint | number): string {
+  const digits = value.toString(16)
+  return digits.length & 1 ? `0${digits}` : digits
+}
+
+describe('the ledger and @ethereumjs/vm with its own state manager', () => {
+  it('give equal roots, gas, receipts and blooms for random transactions over several blocks', async () => {
+    const seen = { ok: 0, failed: 0, dropped: 0 }
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.array(step, { maxLength: 8 }), { minLength: 1, maxLength: 4 }), async (blocks) => {
+        const [{ ledger }, vm] = [await openLedger(), await createReference()]
+        const contracts: Address[] = []
+        for (const steps of blocks) {
+          const nonces = senders.map(({ address }) => ledger.getNonce(address))
+          const raws = steps.map((s) => transactionOf(s, nonces[s.from]!++, contracts))
+          const executed = await ledger.execute(batchOf(ledger, raws))
+          await compare(vm, executed)
+          for (const { contractAddress, ok } of executed.receipts) {
+            if (contractAddress) contracts.push(contractAddress)
+            seen[ok ? 'ok' : 'failed']++
+          }
+          seen.dropped += executed.dropped.length
+        }
+      }),
+      { numRuns: 60 },
+    )
+    assert.ok(seen.ok > 20 && seen.failed > 20 && seen.dropped > 5, JSON.stringify(seen))
+  })
+
+  it('are told apart: a state that differs by one wei has another root', async () => {
+    const [{ ledger }, vm] = [await openLedger(), await createReference()]
+    const executed = await ledger.execute(batchOf(ledger, [sign(alice!, { nonce: 0n, to: bob!.address, value: 1n })]))
+    const address = new EvmAddress(hexToBytes(carol!.address))
+    const before = (await vm.stateManager.getAccount(address))!
+    before.balance += 1n
+    await vm.stateManager.putAccount(address, before)
+    await assert.rejects(compare(vm, executed), /state root/)
+    assert.equal(params.chainId, ledger.params.chainId)
+  })
+})
