@@ -1,3 +1,4 @@
+export { gasPrices } from './gas.ts'
 export type {
   BlockContext,
   CallKind,
@@ -6,5 +7,22 @@ export type {
   ModuleMessage,
   ModuleResult,
 } from './message.ts'
-export type { AnyModule } from './module.ts'
-export { ModuleRegistry } from './registry.ts'
+export { type AnyModule, type ContextOf, Module, type ModuleContext, type ModuleDefinition, module } from './module.ts'
+export { MODULE_CODE, ModuleRegistry } from './registry.ts'
+export { Revert, require } from './revert.ts'
+export {
+  address,
+  array,
+  bool,
+  bytes,
+  bytes32,
+  cell,
+  dict,
+  struct,
+  text,
+  u8,
+  u16,
+  u32,
+  u64,
+  u256,
+} from './solidity-storage.ts'

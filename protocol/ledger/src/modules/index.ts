@@ -1,0 +1,50 @@
+import type { Params } from '@cumulus/params'
+import type { AnyModule } from '../framework/index.ts'
+import { faucet } from './faucet.ts'
+import { gateways } from './gateways.ts'
+import { miners } from './miners.ts'
+import { storage } from './storage.ts'
+import { territories } from './territories.ts'
+import { treasury } from './treasury.ts'
+
+export { faucet } from './faucet.ts'
+export { gateways, grantHash, grantTypedData, type SignedGrant } from './gateways.ts'
+export { DRAW_WINDOW_COUNT, minerState, miners } from './miners.ts'
+export { registrationMessage } from './rules.ts'
+export { storage, stripeState } from './storage.ts'
+export { rentOf, territories, territoryState } from './territories.ts'
+export { treasury } from './treasury.ts'
+
+/** Every protocol module by its name on chain. */
+export const moduleDefinitions = {
+  Miners: miners,
+  Territories: territories,
+  Gateways: gateways,
+  Storage: storage,
+  Treasury: treasury,
+  Faucet: faucet,
+} as const
+
+export type ModuleName = keyof typeof moduleDefinitions
+
+/**
+ * Address and plain JSON ABI of each module, typed so that viem infers arguments and results:
+ *
+ * ```ts
+ * const group = await client.readContract({ ...moduleAbis.Storage, functionName: 'groupOf', args: [7] })
+ * ```
+ */
+export const moduleAbis = {
+  Miners: { address: miners.address, abi: miners.abi },
+  Territories: { address: territories.address, abi: territories.abi },
+  Gateways: { address: gateways.address, abi: gateways.abi },
+  Storage: { address: storage.address, abi: storage.abi },
+  Treasury: { address: treasury.address, abi: treasury.abi },
+  Faucet: { address: faucet.address, abi: faucet.abi },
+} as const
+
+/** The modules of a chain with these parameters, for `new ModuleRegistry(modulesFor(params))`. */
+export function modulesFor(params: Params): readonly AnyModule[] {
+  const always = [miners, territories, gateways, storage, treasury]
+  return params.faucetGrant > 0n ? [...always, faucet] : always
+}

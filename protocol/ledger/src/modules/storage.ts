@@ -1,0 +1,472 @@
+import { concatBytes, hexToBytes } from '@cumulus/bytes'
+import { keccak256 } from '@cumulus/hash'
+import type { Params, StorageClass } from '@cumulus/params'
+import { drawMembers, verifyReceipt } from '@cumulus/storage'
+import { type Address, groupId, seat, stripeNumber } from '@cumulus/types'
+import {
+  address,
+  array,
+  bool,
+  bytes32,
+  type ContextOf,
+  cell,
+  dict,
+  gasPrices,
+  module,
+  require,
+  struct,
+  u8,
+  u32,
+  u64,
+  u256,
+} from '../framework/index.ts'
+import { gateways } from './gateways.ts'
+import { miners } from './miners.ts'
+import { page, ZERO_ADDRESS, ZERO_BYTES32 } from './rules.ts'
+import { territories } from './territories.ts'
+
+export const stripeState = { none: 0, reserved: 1, committed: 2, released: 3 } as const
+
+/** Stripes that one `stripesOf` shows, and that one `commit` or `release` takes. */
+const STRIPES_PER_CALL_MAX = 256
+
+/** Open groups that one reservation looks into before it opens another: at 4.2 k gas a member, under 1 M gas. */
+const OPEN_GROUPS_SCANNED_MAX = 16
+
+/** For each candidate and seat of a draw: two passes of additions, some 0.1 µs. */
+const DRAW_STEP_GAS = 20
+
+const SIGNATURE_BYTES = 64
+const U32_MAX = 2 ** 32 - 1
+const U64_MAX = 2n ** 64n - 1n
+
+const definition = module({
+  name: 'Storage',
+  address: '0x0000000000000000000000000000000000000c07',
+  about: 'Placement groups and their stripes, files and bucket anchors.',
+  structs: [
+    'struct Class { uint8 id; string name; uint8 dataCount; uint8 seatCount; uint8 writeQuorum; uint8 codec; uint32 fragmentBytes; }',
+    'struct Group { uint32 id; uint8 classId; uint32 version; uint32 stripeCount; bool open; address[] members; bytes32[] peerKeys; }',
+    'struct Reservation { uint256 id; uint256 territory; address gateway; uint32 group; uint32 firstStripe; uint32 stripeCount; uint32 committedCount; uint64 expiresAtEpoch; bool closed; }',
+    'struct Stripe { bytes32 root; uint256 territory; uint256 reservation; address gateway; uint8 state; }',
+    'struct StripeCommit { uint32 stripe; bytes32 root; uint256 seats; bytes signatures; }',
+  ],
+  storage: {
+    groupCount: cell(u32),
+    reservationCount: cell(u32),
+    groups: dict(u32, struct({ classId: u8, version: u32, stripeCount: u32, open: bool, members: array(address) })),
+    /** By class: groups that take stripes, the newest last. */
+    openGroups: dict(u8, array(u32)),
+    /** By group and stripe: the reservation it belongs to (eight to a slot), and its segment root once committed. */
+    reservationAt: dict(u32, array(u32)),
+    roots: dict(u32, dict(u32, bytes32)),
+    /** By group and stripe / 256: a bit for every released stripe. */
+    tombstones: dict(u32, dict(u32, u256)),
+    reservations: dict(
+      u256,
+      struct({
+        gateway: address,
+        group: u32,
+        firstStripe: u32,
+        stripeCount: u32,
+        territory: u64,
+        committedCount: u32,
+        /** Released or expired before they were committed. */
+        droppedCount: u32,
+        expiresAtEpoch: u64,
+        closed: bool,
+        /** Whether it counts towards a grant: not if the owner reserved. */
+        metered: bool,
+      }),
+    ),
+    reservationsOf: dict(u256, array(u32)),
+    files: dict(bytes32, struct({ manifestRoot: bytes32, territory: u64, size: u64 })),
+    anchors: dict(u256, dict(bytes32, struct({ indexRoot: bytes32, objects: u64, bytes: u64, atBlock: u64 }))),
+  },
+  events: {
+    GroupOpened: 'event GroupOpened(uint32 indexed group, uint8 classId, address[] members)',
+    Reserved:
+      'event Reserved(uint256 indexed reservation, uint256 indexed territory, address indexed gateway, uint32 group, uint32 firstStripe, uint32 stripeCount)',
+    Committed:
+      'event Committed(uint32 indexed group, uint32 indexed stripe, uint256 indexed territory, bytes32 root, uint256 seats)',
+    Released: 'event Released(uint32 indexed group, uint32 indexed stripe, uint256 indexed territory)',
+    FileDeclared: 'event FileDeclared(bytes32 indexed fid, uint256 indexed territory, uint64 size)',
+    FileTransferred: 'event FileTransferred(bytes32 indexed fid, uint256 indexed territory)',
+    BucketAnchored: 'event BucketAnchored(uint256 indexed territory, bytes32 indexed bucket, bytes32 indexRoot)',
+  },
+  errors: {
+    NoRoom: 'error NoRoom(uint32 neededMiners, uint32 foundMiners, uint32 stripes)',
+    OverCapacity: 'error OverCapacity(uint64 neededBytes, uint64 freeBytes, uint256 priceToExpand)',
+    OverQuota: 'error OverQuota(uint64 neededBytes, uint64 freeBytes)',
+    BelowQuorum: 'error BelowQuorum(uint32 stripe, uint8 neededSeats, uint8 seats)',
+    BadReceipt: 'error BadReceipt(uint32 stripe, uint8 seat)',
+    RootTaken: 'error RootTaken(uint32 stripe, bytes32 root)',
+  },
+})
+
+type C = ContextOf<typeof definition>
+
+function classOf(params: Params, id: number): StorageClass {
+  const found = Object.values(params.classes).find((one) => one.id === id)
+  require(found, `no storage class ${id}`)
+  return found
+}
+
+/** Bytes of a territory that one stripe takes. */
+function stripeBytes({ dataCount, fragmentBytes }: StorageClass): bigint {
+  return BigInt(dataCount) * BigInt(fragmentBytes)
+}
+
+function membersOf(c: C, group: number): Address[] {
+  const members = c.s.groups.at(group).field('members')
+  return Array.from({ length: members.length() }, (_, i) => members.get(i))
+}
+
+/** An open group with room for `stripes`, all of whose members can take them. Newest first. */
+function findGroup(c: C, classId: number, stripes: number): number | undefined {
+  const open = c.s.openGroups.at(classId)
+  const last = open.length() - 1
+  const service = c.ask(miners)
+  for (let i = last; i >= 0 && i > last - OPEN_GROUPS_SCANNED_MAX; i--) {
+    const id = open.get(i)
+    if (c.s.groups.at(id).field('stripeCount').get() + stripes > c.params.stripesPerGroup) continue
+    if (membersOf(c, id).every((member) => service.canTake(member, stripes))) return id
+  }
+  return undefined
+}
+
+/** Draws the members of a new group by the beacon of this block. */
+function openGroup(c: C, { id: classId, seatCount }: StorageClass, stripes: number): number {
+  const id = c.s.groupCount.get() + 1
+  require(id <= U32_MAX, 'no group numbers left')
+  const number = new Uint8Array(4)
+  new DataView(number.buffer).setUint32(0, id)
+  const seed = keccak256(concatBytes(c.block.prevRandao, number))
+  const candidates = c.ask(miners).candidates(stripes, BigInt(`0x${seed.toHex()}`))
+  const operators = new Set(candidates.map(({ operator }) => operator)).size
+  if (operators < seatCount) throw c.error.NoRoom(seatCount, operators, stripes)
+  c.charge(DRAW_STEP_GAS * seatCount * candidates.length)
+  const members = drawMembers(candidates, seatCount, seed)
+  if (!members) throw c.error.NoRoom(seatCount, operators, stripes)
+  const group = c.s.groups.at(id)
+  group.set({ classId, version: 1, stripeCount: 0, open: true })
+  for (const member of members) group.field('members').push(member)
+  c.s.openGroups.at(classId).push(id)
+  c.s.groupCount.set(id)
+  c.emit.GroupOpened(id, classId, members)
+  return id
+}
+
+/** A full group takes nothing more; the last of the list takes its place there. */
+function closeGroup(c: C, id: number, classId: number): void {
+  c.s.groups.at(id).update({ open: false })
+  const open = c.s.openGroups.at(classId)
+  const last = open.length() - 1
+  for (let i = last; i >= 0 && i > last - OPEN_GROUPS_SCANNED_MAX; i--) {
+    if (open.get(i) !== id) continue
+    open.set(i, open.get(last))
+    open.pop()
+    return
+  }
+  throw new Error(`group ${id} was not among the open ones`)
+}
+
+function released(c: C, group: number, stripe: number): boolean {
+  return ((c.s.tombstones.at(group).get(stripe >>> 8) >> BigInt(stripe & 0xff)) & 1n) === 1n
+}
+
+function bury(c: C, group: number, stripe: number, territory: bigint): void {
+  const word = c.s.tombstones.at(group).at(stripe >>> 8)
+  word.set(word.get() | (1n << BigInt(stripe & 0xff)))
+  c.emit.Released(group, stripe, territory)
+}
+
+function stateOf(c: C, group: number, stripe: number): number {
+  if (stripe >= c.s.groups.at(group).field('stripeCount').get()) return stripeState.none
+  if (released(c, group, stripe)) return stripeState.released
+  return c.s.roots.at(group).get(stripe) === ZERO_BYTES32 ? stripeState.reserved : stripeState.committed
+}
+
+function reservationOf(c: C, id: bigint) {
+  const { droppedCount: _d, metered: _m, ...reservation } = c.s.reservations.at(id).get()
+  return { id: reservation.stripeCount === 0 ? 0n : id, ...reservation }
+}
+
+function stripeOf(c: C, group: number, stripe: number) {
+  const state = stateOf(c, group, stripe)
+  if (state === stripeState.none) {
+    return { root: ZERO_BYTES32, territory: 0n, reservation: 0n, gateway: ZERO_ADDRESS, state }
+  }
+  const id = BigInt(c.s.reservationAt.at(group).get(stripe))
+  const reservation = c.s.reservations.at(id)
+  return {
+    root: c.s.roots.at(group).get(stripe),
+    territory: reservation.field('territory').get(),
+    reservation: id,
+    gateway: reservation.field('gateway').get(),
+    state,
+  }
+}
+
+/** Adds to a reservation's counts and closes it once every stripe is committed or dropped. */
+function settle(c: C, id: bigint, { committed = 0, dropped = 0 }): void {
+  const reservation = c.s.reservations.at(id)
+  const { stripeCount, ...counts } = reservation.get()
+  const committedCount = counts.committedCount + committed
+  const droppedCount = counts.droppedCount + dropped
+  reservation.update({ committedCount, droppedCount, closed: committedCount + droppedCount === stripeCount })
+}
+
+function requireUser(c: C, territory: bigint): void {
+  require(c.ask(gateways).mayUse(territory, c.caller), 'neither the owner nor a gateway with a grant')
+}
+
+/**
+ * Which miners hold which stripes for whom. A stripe holds one segment for life: its root is written once and its number
+ * is never used again.
+ */
+export const storage = definition
+  .view('function classOf(uint8 id) view returns (Class)', (c, id) => ({ ...classOf(c.params, id) }))
+  .fn(
+    'function reserve(uint256 territory, uint8 classId, uint32 stripes) returns (uint256 reservation)',
+    0,
+    (c, territory, classId, stripes) => {
+      const kind = classOf(c.params, classId)
+      const { reservationStripesMax, stripesPerGroup, reservationEpochs } = c.params
+      const most = Math.min(reservationStripesMax, stripesPerGroup)
+      require(stripes > 0 && stripes <= most, `1 to ${most} stripes can be reserved at once`)
+
+      const owner = c.ask(territories).ownerOf(territory)
+      const room = c.ask(territories).roomOf(territory)
+      require(room.active, 'territory is not active')
+      const bytes = stripeBytes(kind) * BigInt(stripes)
+      const metered = c.caller !== owner
+      if (metered) {
+        const quota = c.ask(gateways).quotaOf(territory, c.caller)
+        require(quota !== undefined, 'neither the owner nor a gateway with a grant')
+        if (bytes > quota) throw c.error.OverQuota(bytes, quota)
+        c.ask(gateways).spend(territory, c.caller, bytes)
+      }
+      if (bytes > room.freeBytes) {
+        throw c.error.OverCapacity(bytes, room.freeBytes, room.priceOf(bytes - room.freeBytes))
+      }
+      c.ask(territories).lock(territory, bytes)
+
+      const group = findGroup(c, classId, stripes) ?? openGroup(c, kind, stripes)
+      for (const member of membersOf(c, group)) c.ask(miners).lock(member, stripes)
+
+      const id = c.s.reservationCount.get() + 1
+      require(id <= U32_MAX, 'no reservation numbers left')
+      c.s.reservationCount.set(id)
+      const stripeCount = c.s.groups.at(group).field('stripeCount')
+      const firstStripe = stripeCount.get()
+      for (let i = 0; i < stripes; i++) c.s.reservationAt.at(group).push(id)
+      stripeCount.set(firstStripe + stripes)
+      if (firstStripe + stripes === stripesPerGroup) closeGroup(c, group, classId)
+      c.s.reservations.at(BigInt(id)).set({
+        gateway: c.caller,
+        group,
+        firstStripe,
+        stripeCount: stripes,
+        territory,
+        committedCount: 0,
+        droppedCount: 0,
+        expiresAtEpoch: BigInt(c.block.epoch + reservationEpochs),
+        closed: false,
+        metered,
+      })
+      c.s.reservationsOf.at(territory).push(id)
+      c.emit.Reserved(BigInt(id), territory, c.caller, group, firstStripe, stripes)
+      return BigInt(id)
+    },
+  )
+  .fn('function commit(uint256 reservation, StripeCommit[] stripes)', 0, (c, id, stripes) => {
+    require(stripes.length > 0 && stripes.length <= STRIPES_PER_CALL_MAX, `1 to ${STRIPES_PER_CALL_MAX} stripes a call`)
+    const { group, territory, gateway, firstStripe, stripeCount, expiresAtEpoch } = reservationOf(c, id)
+    require(stripeCount > 0, 'no such reservation')
+    // The grant is not asked again: what a gateway has stored and told its client must not be lost by an expiry.
+    require(c.caller === gateway ||
+      c.caller === c.ask(territories).ownerOf(territory), 'neither the owner nor the gateway that reserved')
+    require(BigInt(c.block.epoch) < expiresAtEpoch, 'reservation has expired')
+
+    const kind = classOf(c.params, c.s.groups.at(group).field('classId').get())
+    const members = membersOf(c, group)
+    const peerKeys: Uint8Array[] = members.map((member) => hexToBytes(c.ask(miners).peerKeyOf(member)))
+    let committed = 0
+    for (const { stripe, root, seats, signatures } of stripes) {
+      require(stripe >= firstStripe && stripe < firstStripe + stripeCount, `stripe ${stripe} is not in the reservation`)
+      require(root !== ZERO_BYTES32, `root of stripe ${stripe} is zero`)
+      require(!released(c, group, stripe), `stripe ${stripe} is released`)
+      const stored = c.s.roots.at(group).at(stripe)
+      const before = stored.get()
+      if (before === root) continue // sent twice: as good as once
+      if (before !== ZERO_BYTES32) throw c.error.RootTaken(stripe, before)
+      verifyReceipts(c, { kind, peerKeys, group, stripe, root, seats, signatures: hexToBytes(signatures) })
+      stored.set(root)
+      committed++
+      c.emit.Committed(group, stripe, territory, root, seats)
+    }
+    if (committed === 0) return
+    for (const member of members) c.ask(miners).serve(member, committed)
+    c.ask(territories).use(territory, stripeBytes(kind) * BigInt(committed))
+    settle(c, id, { committed })
+  })
+  .fn('function release(uint32 group, uint32[] stripes)', 0, (c, group, stripes) => {
+    require(stripes.length > 0 && stripes.length <= STRIPES_PER_CALL_MAX, `1 to ${STRIPES_PER_CALL_MAX} stripes a call`)
+    const classId = c.s.groups.at(group).field('classId').get()
+    require(classId !== 0, 'no such group')
+    const bytes = stripeBytes(classOf(c.params, classId))
+    let freed = 0
+    let unlocked = 0
+    for (const stripe of stripes) {
+      const { state, territory, reservation, gateway } = stripeOf(c, group, stripe)
+      require(state !== stripeState.none, `no stripe ${stripe} in group ${group}`)
+      if (state === stripeState.released) continue // sent twice: as good as once
+      if (state === stripeState.committed) {
+        requireUser(c, territory)
+        c.ask(territories).free(territory, bytes)
+        freed++
+      } else {
+        // It may hold what its gateway has acknowledged and not yet committed: nobody else drops it but the owner.
+        require(c.caller === gateway ||
+          c.caller === c.ask(territories).ownerOf(territory), 'neither the owner nor the gateway that reserved')
+        c.ask(territories).unlock(territory, bytes)
+        settle(c, reservation, { dropped: 1 })
+        unlocked++
+      }
+      if (c.s.reservations.at(reservation).field('metered').get()) c.ask(gateways).spend(territory, gateway, -bytes)
+      bury(c, group, stripe, territory)
+    }
+    for (const member of membersOf(c, group)) {
+      if (freed > 0) c.ask(miners).free(member, freed)
+      if (unlocked > 0) c.ask(miners).unlock(member, unlocked)
+    }
+  })
+  .fn('function expire(uint256 reservation)', 0, (c, id) => {
+    const { group, territory, gateway, firstStripe, stripeCount, expiresAtEpoch, closed } = reservationOf(c, id)
+    require(stripeCount > 0, 'no such reservation')
+    require(BigInt(c.block.epoch) >= expiresAtEpoch, 'reservation has not expired')
+    require(!closed, 'reservation is closed')
+    let dropped = 0
+    for (let stripe = firstStripe; stripe < firstStripe + stripeCount; stripe++) {
+      if (stateOf(c, group, stripe) !== stripeState.reserved) continue
+      bury(c, group, stripe, territory)
+      dropped++
+    }
+    const bytes = stripeBytes(classOf(c.params, c.s.groups.at(group).field('classId').get())) * BigInt(dropped)
+    c.ask(territories).unlock(territory, bytes)
+    if (c.s.reservations.at(id).field('metered').get()) c.ask(gateways).spend(territory, gateway, -bytes)
+    for (const member of membersOf(c, group)) c.ask(miners).unlock(member, dropped)
+    settle(c, id, { dropped })
+  })
+  .view('function groupCount() view returns (uint32)', (c) => c.s.groupCount.get())
+  .view('function groupOf(uint32 id) view returns (Group)', (c, id) => {
+    const members = membersOf(c, id)
+    const peerKeys = members.map((member) => c.ask(miners).peerKeyOf(member))
+    const group = c.s.groups.at(id).get()
+    return { id: group.classId === 0 ? 0 : id, ...group, members, peerKeys }
+  })
+  .view('function stripeOf(uint32 group, uint32 stripe) view returns (Stripe)', (c, group, stripe) =>
+    stripeOf(c, group, stripe),
+  )
+  .view(
+    'function stripesOf(uint32 group, uint32 first, uint32 count) view returns (Stripe[])',
+    (c, group, first, count) => {
+      require(count <= STRIPES_PER_CALL_MAX, `count is over ${STRIPES_PER_CALL_MAX}`)
+      const stripeCount = c.s.groups.at(group).field('stripeCount').get()
+      const length = Math.max(0, Math.min(count, stripeCount - first))
+      return Array.from({ length }, (_, i) => stripeOf(c, group, first + i))
+    },
+  )
+  .view('function reservationOf(uint256 id) view returns (Reservation)', (c, id) => reservationOf(c, id))
+  .view(
+    'function reservationsOf(uint256 territory, uint256 offset, uint256 limit) view returns (Reservation[])',
+    (c, territory, offset, limit) => {
+      const ids = c.s.reservationsOf.at(territory)
+      return page(offset, limit, ids.length()).map((i) => reservationOf(c, BigInt(ids.get(i))))
+    },
+  )
+  .fn(
+    'function declareFile(bytes32 fid, bytes32 manifestRoot, uint64 size, uint256 territory)',
+    0,
+    (c, fid, manifestRoot, size, territory) => {
+      requireUser(c, territory)
+      const file = c.s.files.at(fid)
+      require(file.field('territory').get() === 0n, 'file is declared already')
+      file.set({ manifestRoot, territory, size })
+      c.emit.FileDeclared(fid, territory, size)
+    },
+  )
+  .fn('function transferFile(bytes32 fid, uint256 territory)', 0, (c, fid, territory) => {
+    const from = c.s.files.at(fid).field('territory')
+    require(from.get() !== 0n, 'no such file')
+    require(c.ask(territories).ownerOf(from.get()) === c.caller, 'not the owner of the file')
+    requireUser(c, territory)
+    from.set(territory)
+    c.emit.FileTransferred(fid, territory)
+  })
+  .view(
+    'function fileOf(bytes32 fid) view returns (address owner, uint256 territory, uint64 size, bytes32 manifestRoot)',
+    (c, fid) => {
+      const { territory, size, manifestRoot } = c.s.files.at(fid).get()
+      const owner = territory === 0n ? ZERO_ADDRESS : c.ask(territories).ownerOf(territory)
+      return [owner, territory, size, manifestRoot] as const
+    },
+  )
+  .fn(
+    'function anchorBucket(uint256 territory, bytes32 bucket, bytes32 indexRoot, uint64 objects, uint64 bytes_)',
+    0,
+    (c, territory, bucket, indexRoot, objects, bytes) => {
+      requireUser(c, territory)
+      c.s.anchors.at(territory).at(bucket).set({ indexRoot, objects, bytes, atBlock: c.block.number })
+      c.emit.BucketAnchored(territory, bucket, indexRoot)
+    },
+  )
+  .view(
+    'function anchorOf(uint256 territory, bytes32 bucket) view returns (bytes32 indexRoot, uint64 objects, uint64 bytes_, uint64 atBlock)',
+    (c, territory, bucket) => {
+      const { indexRoot, objects, bytes, atBlock } = c.s.anchors.at(territory).at(bucket).get()
+      return [indexRoot, objects, bytes, atBlock] as const
+    },
+  )
+
+/** Refuses a stripe unless enough of its seats signed for it, each with the key of the miner that sits there. */
+function verifyReceipts(
+  c: C,
+  {
+    kind,
+    peerKeys,
+    group,
+    stripe,
+    root,
+    seats,
+    signatures,
+  }: {
+    kind: StorageClass
+    peerKeys: readonly Uint8Array[]
+    group: number
+    stripe: number
+    root: `0x${string}`
+    seats: bigint
+    signatures: Uint8Array
+  },
+): void {
+  require(seats >> BigInt(kind.seatCount) === 0n, `stripe ${stripe}: a seat is over ${kind.seatCount - 1}`)
+  const signed: number[] = []
+  for (let i = 0; i < kind.seatCount; i++) if ((seats >> BigInt(i)) & 1n) signed.push(i)
+  if (signed.length < kind.writeQuorum) throw c.error.BelowQuorum(stripe, kind.writeQuorum, signed.length)
+  require(signatures.length ===
+    SIGNATURE_BYTES * signed.length, `stripe ${stripe}: ${SIGNATURE_BYTES} bytes for each seat`)
+  const segmentRoot = hexToBytes(root)
+  signed.forEach((position, i) => {
+    c.charge(gasPrices.ed25519)
+    const receipt = {
+      group: groupId(group),
+      stripe: stripeNumber(stripe),
+      seat: seat(position),
+      segmentRoot,
+      signature: signatures.subarray(i * SIGNATURE_BYTES, (i + 1) * SIGNATURE_BYTES),
+    }
+    if (!verifyReceipt(receipt, c.block.chainId, peerKeys[position]!)) throw c.error.BadReceipt(stripe, position)
+  })
+}
