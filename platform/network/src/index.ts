@@ -12,6 +12,7 @@ export { PeerIdentity, peerIdOf, publicKeyOf } from './identity.ts'
 export { defaultLimits, type NetworkLimits } from './limits.ts'
 export { type EndpointComponents, type ListenComponents, type Listener, listen } from './listen.ts'
 export { formatAddress, type PeerAddress, parseAddress, parseAddresses } from './peer-address.ts'
+export { PeerLink, type PeerLinkComponents, type PeerLinkInit, type PeerLinkState } from './peer-link.ts'
 export {
   type FrameHandler,
   type FrameHandlers,

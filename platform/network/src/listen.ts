@@ -53,7 +53,8 @@ export async function listen(
   const counters = countersOf(components.metrics)
   const sessions = new Set<Session>()
   const perPeer = new Map<string, number>()
-  const open = new Set<Socket>()
+  /** Connections whose peers have not proven themselves, by their other end, oldest first. */
+  const handshakes = new Map<string, Socket>()
 
   const server = createServer({
     ...tlsOptionsOf(identity),
@@ -71,14 +72,22 @@ export async function listen(
   }
 
   server.on('connection', (socket) => {
-    open.add(socket)
-    socket.on('close', () => open.delete(socket))
-    // One that never finishes its handshake does not keep others out: sessions have their own places.
-    if (open.size - sessions.size > limits.handshakesMax) refuse(socket, 'too-many', 'handshakes under way')
+    // When too many knock, the one that has taken longest goes: a crowd that never gets further shuts nobody out.
+    if (handshakes.size >= limits.handshakesMax) {
+      const [oldest, waiting] = handshakes.entries().next().value!
+      handshakes.delete(oldest)
+      refuse(waiting, 'too-many', `${limits.handshakesMax} handshakes under way`)
+    }
+    const remote = remoteOf(socket)
+    handshakes.set(remote, socket)
+    socket.on('close', () => {
+      if (handshakes.get(remote) === socket) handshakes.delete(remote)
+    })
   })
   server.on('drop', () => counters.countRefused('too-many'))
   server.on('tlsClientError', (error, socket) => refuse(socket, 'handshake', error.message))
   server.on('secureConnection', (socket) => {
+    handshakes.delete(remoteOf(socket))
     const verdict = verifyPeer(socket)
     if (!verdict.ok) return refuse(socket, 'certificate', verdict.reason)
     const { peerKey } = verdict
@@ -119,11 +128,15 @@ export async function listen(
       signal?.removeEventListener('abort', close)
       server.close(() => resolve())
       for (const session of sessions) session.close()
-      for (const socket of open) socket.destroy()
+      for (const socket of handshakes.values()) socket.destroy()
     })
     return closing
   }
   signal?.addEventListener('abort', close, { once: true })
   if (signal?.aborted) await close()
   return { host, port: (server.address() as AddressInfo | null)?.port ?? port, sessions, close }
+}
+
+function remoteOf(socket: Socket): string {
+  return `${socket.remoteAddress}:${socket.remotePort}`
 }
