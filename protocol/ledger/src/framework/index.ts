@@ -10,6 +10,7 @@ export type {
 export { type AnyModule, type ContextOf, Module, type ModuleContext, type ModuleDefinition, module } from './module.ts'
 export { MODULE_CODE, ModuleRegistry } from './registry.ts'
 export { Revert, require } from './revert.ts'
+export { solidityInterface } from './solidity-interface.ts'
 export {
   address,
   array,

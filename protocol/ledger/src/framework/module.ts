@@ -112,6 +112,9 @@ export interface AnyModule {
   readonly name: string
   readonly address: Address
   readonly abi: Abi
+  readonly definition: ModuleDefinition<string, StorageFields, Signatures, Signatures, Structs>
+  /** Functions as written. */
+  readonly signatures: readonly string[]
   runGenesis(execution: Execution, config: ModuleGenesis): void
   runBlock(execution: Execution): void
   run(execution: Execution, message: ModuleMessage): Uint8Array
@@ -397,12 +400,15 @@ function compileEvent(event: AbiEvent): EventEncoder {
   const signature = keccak256(utf8Encode(canonical(event)))
   const indexed: { index: number; codec: Codec }[] = []
   const plain: number[] = []
-  event.inputs.forEach((input, index) => {
-    if (!input.indexed) return plain.push(index)
+  for (const [index, input] of event.inputs.entries()) {
+    if (!input.indexed) {
+      plain.push(index)
+      continue
+    }
     const codec = compileParameter(input)
     if (codec.dynamic || codec.headBytes !== 32) throw new Error(`${event.name}.${input.name}: index value types only`)
-    return indexed.push({ index, codec })
-  })
+    indexed.push({ index, codec })
+  }
   const data = compileTuple(plain.map((index) => event.inputs[index]!))
   return (values) => ({
     topics: [

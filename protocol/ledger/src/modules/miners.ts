@@ -107,10 +107,11 @@ function move(c: C, account: Address, { idle = 0, locked = 0, service = 0 }): vo
   const idleUnits = miner.field('idleUnits').get() + idle
   const lockedUnits = miner.field('lockedUnits').get() + locked
   if (idleUnits < 0 || lockedUnits < 0) throw new Error(`miner ${account} has no such units`)
-  if (service === 0) return miner.update({ idleUnits, lockedUnits })
+  miner.update({ idleUnits, lockedUnits })
+  if (service === 0) return
   const serviceUnits = miner.field('serviceUnits').get() + service
   if (serviceUnits < 0) throw new Error(`miner ${account} has no such units in service`)
-  return miner.update({ idleUnits, lockedUnits, serviceUnits })
+  miner.update({ serviceUnits })
 }
 
 /** The register of miners. idle + locked + service = declared units, always. */
@@ -175,12 +176,14 @@ export const miners = definition
   .fn('function exit()', 0, (c) => {
     const miner = registered(c)
     const { state, lockedUnits, serviceUnits } = miner.get()
-    if (lockedUnits + serviceUnits === 0) return leave(c, c.caller)
+    if (lockedUnits + serviceUnits === 0) {
+      leave(c, c.caller)
+      return
+    }
     // Drawn for nothing new from now on; another exit() leaves for good once the last unit is free.
     if (state === minerState.exiting) throw c.error.UnitsInUse(lockedUnits, serviceUnits)
     miner.update({ state: minerState.exiting })
     c.emit.MinerStateChanged(c.caller, minerState.exiting)
-    return undefined
   })
   .view('function minerOf(address account) view returns (Miner)', (c, account) => minerOf(c, account))
   .view('function minerByPeerKey(bytes32 peerKey) view returns (Miner)', (c, peerKey) =>

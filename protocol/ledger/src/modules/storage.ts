@@ -36,9 +36,12 @@ const OPEN_GROUPS_SCANNED_MAX = 16
 /** For each candidate and seat of a draw: two passes of additions, some 0.1 µs. */
 const DRAW_STEP_GAS = 20
 
+/** Old reservations that one chain block looks at, and those of them that it expires. */
+const OLD_PER_BLOCK_MAX = 64
+const EXPIRED_PER_BLOCK_MAX = 4
+
 const SIGNATURE_BYTES = 64
 const U32_MAX = 2 ** 32 - 1
-const U64_MAX = 2n ** 64n - 1n
 
 const definition = module({
   name: 'Storage',
@@ -54,6 +57,8 @@ const definition = module({
   storage: {
     groupCount: cell(u32),
     reservationCount: cell(u32),
+    /** Every reservation up to this one is over: what expires by itself goes on behind it. */
+    expiredUpTo: cell(u32),
     groups: dict(u32, struct({ classId: u8, version: u32, stripeCount: u32, open: bool, members: array(address) })),
     /** By class: groups that take stripes, the newest last. */
     openGroups: dict(u8, array(u32)),
@@ -217,6 +222,22 @@ function settle(c: C, id: bigint, { committed = 0, dropped = 0 }): void {
   reservation.update({ committedCount, droppedCount, closed: committedCount + droppedCount === stripeCount })
 }
 
+/** Drops the stripes that a reservation has not filled. */
+function expire(c: C, id: bigint): void {
+  const { gateway, group, firstStripe, stripeCount, territory, metered } = c.s.reservations.at(id).get()
+  let dropped = 0
+  for (let stripe = firstStripe; stripe < firstStripe + stripeCount; stripe++) {
+    if (stateOf(c, group, stripe) !== stripeState.reserved) continue
+    bury(c, group, stripe, territory)
+    dropped++
+  }
+  const bytes = stripeBytes(classOf(c.params, c.s.groups.at(group).field('classId').get())) * BigInt(dropped)
+  c.ask(territories).unlock(territory, bytes)
+  if (metered) c.ask(gateways).spend(territory, gateway, -bytes)
+  for (const member of membersOf(c, group)) c.ask(miners).unlock(member, dropped)
+  settle(c, id, { dropped })
+}
+
 function requireUser(c: C, territory: bigint): void {
   require(c.ask(gateways).mayUse(territory, c.caller), 'neither the owner nor a gateway with a grant')
 }
@@ -226,6 +247,21 @@ function requireUser(c: C, territory: bigint): void {
  * is never used again.
  */
 export const storage = definition
+  // Reservations expire in the order of their numbers, since all last equally long: a cursor is the whole queue.
+  .onBlock((c) => {
+    const done = c.s.expiredUpTo.get()
+    const last = Math.min(c.s.reservationCount.get(), done + OLD_PER_BLOCK_MAX)
+    let upTo = done
+    for (let expired = 0; upTo < last && expired < EXPIRED_PER_BLOCK_MAX; upTo++) {
+      const id = BigInt(upTo + 1)
+      const { expiresAtEpoch, closed } = c.s.reservations.at(id).get()
+      if (BigInt(c.block.epoch) < expiresAtEpoch) break
+      if (closed) continue
+      expire(c, id)
+      expired++
+    }
+    if (upTo > done) c.s.expiredUpTo.set(upTo)
+  })
   .view('function classOf(uint8 id) view returns (Class)', (c, id) => ({ ...classOf(c.params, id) }))
   .fn(
     'function reserve(uint256 territory, uint8 classId, uint32 stripes) returns (uint256 reservation)',
@@ -343,21 +379,11 @@ export const storage = definition
     }
   })
   .fn('function expire(uint256 reservation)', 0, (c, id) => {
-    const { group, territory, gateway, firstStripe, stripeCount, expiresAtEpoch, closed } = reservationOf(c, id)
+    const { stripeCount, expiresAtEpoch, closed } = reservationOf(c, id)
     require(stripeCount > 0, 'no such reservation')
     require(BigInt(c.block.epoch) >= expiresAtEpoch, 'reservation has not expired')
     require(!closed, 'reservation is closed')
-    let dropped = 0
-    for (let stripe = firstStripe; stripe < firstStripe + stripeCount; stripe++) {
-      if (stateOf(c, group, stripe) !== stripeState.reserved) continue
-      bury(c, group, stripe, territory)
-      dropped++
-    }
-    const bytes = stripeBytes(classOf(c.params, c.s.groups.at(group).field('classId').get())) * BigInt(dropped)
-    c.ask(territories).unlock(territory, bytes)
-    if (c.s.reservations.at(id).field('metered').get()) c.ask(gateways).spend(territory, gateway, -bytes)
-    for (const member of membersOf(c, group)) c.ask(miners).unlock(member, dropped)
-    settle(c, id, { dropped })
+    expire(c, id)
   })
   .view('function groupCount() view returns (uint32)', (c) => c.s.groupCount.get())
   .view('function groupOf(uint32 id) view returns (Group)', (c, id) => {
