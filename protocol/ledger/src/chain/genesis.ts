@@ -26,9 +26,6 @@ export interface Genesis {
 
 export const DEFAULT_BASE_FEE = 10n ** 9n
 
-/** 0xfe is INVALID: should bytecode ever be run at a module's address, it fails. */
-const MODULE_CODE = Uint8Array.of(0xfe)
-
 /** The same `amount` of wei for each address, as development networks want it. */
 export function evenAlloc(addresses: readonly Address[], amount: bigint): Record<Address, GenesisAccount> {
   return Object.fromEntries(addresses.map((address) => [address, { balance: amount }]))
@@ -41,11 +38,6 @@ export function buildGenesis(
   modules: Pick<ModuleRegistry, 'addresses' | 'has' | 'genesis'>,
   block: BlockContext,
 ): void {
-  for (const address of modules.addresses) {
-    // Never empty, so EIP-161 cannot remove them; with code, so Solidity's check for a contract passes.
-    state.setNonce(address, 1n)
-    state.setCode(address, MODULE_CODE)
-  }
   const seen = new Set<string>()
   for (const [address, account] of Object.entries(genesis.alloc) as [Address, GenesisAccount][]) {
     const key = address.toLowerCase()

@@ -274,8 +274,6 @@ export class Ledger {
       coinbase: batch.coinbase.toLowerCase() as Address,
       baseFee: nextBaseFee(parent),
     })
-    const hookLogs = this.modules.onBlock(state, block)
-
     const transactions: Transaction[] = []
     const receipts: Receipt[] = []
     const dropped: DroppedTransaction[] = []
@@ -293,6 +291,7 @@ export class Ledger {
       receipts.push(receipt)
     }
 
+    const hookLogs = this.modules.onBlock(state, block)
     const allReceipts = hookLogs.length === 0 ? receipts : [...receipts, hookReceipt(hookLogs, gasUsed)]
     const logsBloom = new Uint8Array(BLOOM_BYTES)
     for (const { logs } of allReceipts) if (logs.length > 0) addBloom(logsBloom, bloomOf(logs))

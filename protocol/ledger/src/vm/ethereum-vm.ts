@@ -205,7 +205,8 @@ class ModuleEvm extends EVM {
         caller: toAddress(message.caller),
         to,
         value: message.value,
-        data: message.data,
+        // The EVM hands out a view of the caller's memory, which it goes on using: what a module keeps must be its own.
+        data: message.data.slice(),
         isStatic: message.isStatic,
         kind: callKind(message),
         gasLimit: message.gasLimit,

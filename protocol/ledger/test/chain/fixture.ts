@@ -41,7 +41,7 @@ export function account(index: number): TestAccount {
   return { privateKey, address: bytesToHex(secp256k1Address(secp256k1PublicKey(privateKey))) }
 }
 
-export const [alice, bob, carol, miner] = [account(0), account(1), account(2), account(3)]
+export const [alice, bob, carol, miner] = [account(0), account(1), account(2), account(3)] as const
 
 export type TxFields = TypedTxData & { type?: number }
 
@@ -80,7 +80,11 @@ export class TestModule implements LedgerModules {
     return address.toLowerCase() === MODULE
   }
 
-  genesis: LedgerModules['genesis'] = (state) => state.setStorage(MODULE, 1n, 7n)
+  genesis: LedgerModules['genesis'] = (state) => {
+    state.setNonce(MODULE, 1n)
+    state.setCode(MODULE, Uint8Array.of(0xfe))
+    state.setStorage(MODULE, 1n, 7n)
+  }
 
   dispatch: LedgerModules['dispatch'] = (message, state): ModuleResult => {
     this.messages.push(message)
@@ -119,9 +123,9 @@ export class TestModule implements LedgerModules {
 export const genesis: Genesis = {
   timestampMs: GENESIS_MS,
   alloc: {
-    [alice!.address]: { balance: 1_000n * ETHER },
-    [bob!.address]: { balance: 1_000n * ETHER },
-    [carol!.address]: { balance: 1n * ETHER },
+    [alice.address]: { balance: 1_000n * ETHER },
+    [bob.address]: { balance: 1_000n * ETHER },
+    [carol.address]: { balance: 1n * ETHER },
   },
 }
 
@@ -148,7 +152,7 @@ export function batchOf(
     number,
     timestampMs: ledger.head.timestampMs + params.slotMs,
     prevRandao: keccak256(wordToBytes(number)),
-    coinbase: miner!.address,
+    coinbase: miner.address,
     transactions,
     ...change,
   }
@@ -156,9 +160,9 @@ export function batchOf(
 
 /** Creation code that deploys `runtime`. */
 export function deployer(runtime: Uint8Array): Uint8Array {
-  // PUSH2 length, DUP1, PUSH1 13, PUSH0, CODECOPY, PUSH0, RETURN: the 12 bytes before the runtime code.
+  // PUSH2 length, DUP1, PUSH1 10, PUSH0, CODECOPY, PUSH0, RETURN: the 10 bytes before the runtime code.
   const length = hexToBytes(runtime.length.toString(16).padStart(4, '0'))
-  return concatBytes(Uint8Array.of(0x61), length, hexToBytes('80600b5f395ff3'), runtime)
+  return concatBytes(Uint8Array.of(0x61), length, hexToBytes('80600a5f395ff3'), runtime)
 }
 
 /**
@@ -169,10 +173,10 @@ export const ADDER = hexToBytes(
   [
     '5f35', // PUSH0 CALLDATALOAD
     '80', // DUP1
-    '600e57', // PUSH1 14 JUMPI
+    '601057', // PUSH1 16 JUMPI
     '61dead5f52', // PUSH2 dead PUSH0 MSTORE
     '6002601efd', // PUSH1 2 PUSH1 30 REVERT
-    '5b', // 14: JUMPDEST
+    '5b', // 16: JUMPDEST
     '5f5401', // PUSH0 SLOAD ADD
     '80', // DUP1
     '5f55', // PUSH0 SSTORE
