@@ -221,14 +221,19 @@ describe('a session with a peer that breaks the rules', () => {
       'answer to nothing': { op: FrameOp.get, flags: 1, id: 77 },
       'error about nothing': { op: FrameOp.get, flags: 3, id: 77, meta: pattern(3) },
     }
-    for (const [name, frame] of Object.entries(bad)) {
+    const streams = Object.entries(bad).map(([name, frame]) => [name, frameBytes(frame)] as const)
+    streams.push(
+      ['noise', pattern(1000, 77)],
+      ['a good frame, then noise', Buffer.concat([frameBytes({}), pattern(64, 5)])],
+    )
+    for (const [name, bytes] of streams) {
       await using peer = await stranger({ metrics })
-      peer.socket.write(frameBytes(frame))
+      peer.socket.write(bytes)
       await peer.session.closed
       assert.equal(peer.session.closeReason?.code, 'MALFORMED_FRAME', name)
     }
     const counted = await metrics.getSingleMetricAsString('cumulus_network_malformed_frames_total')
-    assert.match(counted, /total 7$/)
+    assert.match(counted, /total 9$/)
   })
 
   it('ends with MALFORMED_FRAME if an answer is of another kind, or an error is no error', async () => {

@@ -1,12 +1,19 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { FrameOp, NetworkError, RemoteError, type Session } from '../src/index.ts'
-import { alice, bob, pairOf, pattern, until } from './support.ts'
+import { Registry } from 'prom-client'
+import { dial, FrameOp, listen, NetworkError, RemoteError, type Session } from '../src/index.ts'
+import { countersOf } from '../src/metrics.ts'
+import { addressOf, alice, bob, pairOf, pattern, until } from './support.ts'
 
 /** What an echo of `frame` must look like. */
 const echo = (frame: object): object => frame
 
 const MIB = 2 ** 20
+
+/** TypeScript declares it only in its DOM library. */
+interface WebAssemblyGlobal {
+  WebAssembly: { Memory: new (size: { initial: number }) => { buffer: ArrayBuffer } }
+}
 
 describe('a session', () => {
   it('knows who is at the other end', async () => {
@@ -47,6 +54,20 @@ describe('a session', () => {
         assert.equal(Buffer.compare(body, frame.body), 0)
         if (bodyBytes! > 0) assert.equal(body.buffer, into.buffer)
       }
+    }
+  })
+
+  it('sends from and receives into the memory of a WebAssembly instance', async () => {
+    const handlers = { [FrameOp.put]: echo }
+    await using pair = await pairOf({ handlers }, { handlers })
+    const { WebAssembly } = globalThis as unknown as WebAssemblyGlobal
+    const memory = new Uint8Array(new WebAssembly.Memory({ initial: 48 }).buffer)
+    const body = memory.subarray(0, MIB)
+    body.set(pattern(MIB))
+    for (const session of [pair.dialled, pair.accepted]) {
+      const into = memory.subarray(2 * MIB, 3 * MIB).fill(0)
+      await session.request(FrameOp.put, { body }, { into })
+      assert.equal(Buffer.compare(into, body), 0)
     }
   })
 
@@ -249,29 +270,50 @@ describe('an aborted request', () => {
   })
 
   it('gives its buffers back although bytes are under way in either direction', async () => {
-    const handlers = { [FrameOp.put]: echo, [FrameOp.get]: () => ({ body: pattern(8 * MIB) }) }
+    const big = pattern(8 * MIB)
+    let damagedCount = 0
+    const handlers = {
+      [FrameOp.put]: (frame: { body: Uint8Array }) => {
+        if (frame.body.length === big.length && Buffer.compare(frame.body, big) !== 0) damagedCount++
+        return frame
+      },
+      [FrameOp.get]: () => ({ body: big }),
+    }
     await using pair = await pairOf({ handlers }, { handlers })
+    const check = pattern(100_000)
+    let abortedCount = 0
     for (const session of [pair.dialled, pair.accepted]) {
-      for (let delay = 0; delay < 12; delay++) {
-        const body = pattern(8 * MIB, delay)
+      for (let turns = 0; turns < 30; turns++) {
+        const body = big.slice()
         const into = new Uint8Array(8 * MIB)
         const abort = new AbortController()
-        const op = delay % 2 ? FrameOp.get : FrameOp.put
+        const op = turns % 2 ? FrameOp.get : FrameOp.put
         const request = session.request(op, op === FrameOp.put ? { body } : {}, { into, signal: abort.signal })
-        setTimeout(() => abort.abort(new Error('enough')), delay)
-        try {
-          await request
-        } catch (error) {
-          assert.equal((error as Error).message, 'enough')
-          body.fill(0xaa)
-          into.fill(0xbb)
+        let settled = false
+        const outcome = request.then(
+          () => void (settled = true),
+          (error: Error) => {
+            settled = true
+            assert.equal(error.message, 'enough')
+            abortedCount++
+            into.fill(0xbb)
+          },
+        )
+        // A few turns of the event loop in, or else in the middle of the answer.
+        const inAnswer = turns >= 20
+        for (let i = 0; !settled && (inAnswer ? into[1] === 0 : i < turns); i++) {
+          await new Promise((resolve) => setImmediate(resolve))
         }
-        const check = pattern(100_000, delay)
+        abort.abort(new Error('enough'))
+        await outcome
+        body.fill(0xaa)
         assert.deepEqual((await session.request(FrameOp.put, { body: check })).body, check)
-        assert.ok(into.every((byte) => byte === 0xbb) || into[8 * MIB - 1] !== 0xbb)
+        assert.ok(into[0] !== 0xbb || Buffer.compare(into, new Uint8Array(8 * MIB).fill(0xbb)) === 0)
         assert.equal(session.closeReason, undefined)
       }
     }
+    assert.ok(abortedCount > 20)
+    assert.equal(damagedCount, 0) // what had begun to leave went on as it was
   })
 })
 
@@ -314,14 +356,24 @@ describe('the end of a session', () => {
     await using closed = await pairOf()
     await closed.listener.close()
     await closed.dialled.closed
-    await using aborted = await pairOf()
-    await Promise.all([aborted.listener.close(), aborted.dialled.closed, aborted.accepted.closed])
+    const stop = new AbortController()
+    const listener = await listen(
+      { host: '127.0.0.1', port: 0, identity: alice, handlers: {} },
+      { signal: stop.signal },
+    )
+    const session = await dial({ address: addressOf(listener), identity: bob, handlers: {} })
+    stop.abort()
+    await session.closed
+    await listener.close()
+    await assert.rejects(dial({ address: addressOf(listener), identity: bob, handlers: {} }), { code: 'UNREACHABLE' })
   })
 
-  it('does not come while both sides are idle: they send pings', async () => {
+  it('does not come while both sides are idle: each hears pings of the other', async () => {
     const limits = { idleMs: 20, silenceMs: 60_000 }
-    await using pair = await pairOf({ limits }, { limits })
-    await new Promise((resolve) => setTimeout(resolve, 150))
+    const [listening, dialling] = [new Registry(), new Registry()]
+    await using pair = await pairOf({ limits, metrics: listening }, { limits, metrics: dialling })
+    const pings = (metrics: Registry): number => countersOf(metrics).requestsReceived[FrameOp.ping]!
+    await until(() => pings(listening) + pings(dialling) > 5)
     assert.equal(pair.dialled.closeReason, undefined)
     assert.equal(pair.accepted.closeReason, undefined)
   })
