@@ -115,6 +115,26 @@ describe('a listener', () => {
     for (const socket of knocking) socket.destroy()
   })
 
+  it('forgets those who failed', async () => {
+    const metrics = new Registry()
+    const listener = await listenAs(alice, { metrics, limits: { handshakesMax: 1 } })
+    for (let i = 0; i < 5; i++) {
+      await assert.rejects(strangerAt(listener, { ALPNProtocols: ['http/1.1'] }))
+      const socket = connectPlain(addressOf(listener)).on('error', () => undefined)
+      await once(socket.resume().end('nonsense'), 'close')
+    }
+    const refused = await metrics.getSingleMetricAsString('cumulus_network_refused_peers_total')
+    assert.match(refused, /reason="handshake"} 10/)
+    assert.doesNotMatch(refused, /too-many/)
+    await listener.close()
+  })
+
+  it('says so if it cannot have its port', async () => {
+    const listener = await listenAs(alice)
+    await assert.rejects(listenAs(bob, { port: listener.port }), { code: 'LISTEN' })
+    await listener.close()
+  })
+
   it('takes only peers that it wants, and not too many sessions of one or of all', async () => {
     const wanted = new Set([bob.peerId])
     const sessions: Session[] = []
