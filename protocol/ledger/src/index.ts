@@ -37,6 +37,7 @@ export {
 } from './chain/transaction.ts'
 export * from './framework/index.ts'
 export { LedgerError, type LedgerErrorCode, LedgerHalt } from './ledger-error.ts'
+export * from './modules/index.ts'
 export type { Account } from './state/account.ts'
 export type { StateLimits } from './state/journaled-state.ts'
 export {
