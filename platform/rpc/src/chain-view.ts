@@ -69,6 +69,14 @@ export interface ViewLog {
   readonly data: Uint8Array
 }
 
+/** A log with its place. Module hooks emit logs outside of any transaction: those have a stand-in for its hash. */
+export interface PlacedLog extends ViewLog {
+  readonly transactionHash: Hash
+  readonly transactionIndex: number
+  /** Position among all logs of the block. */
+  readonly logIndex: number
+}
+
 export interface ViewReceipt {
   readonly ok: boolean
   readonly gasUsed: bigint
@@ -121,7 +129,7 @@ export interface AccountProof {
   }[]
 }
 
-/** State after one chain block. */
+/** State after one chain block. Calls and proofs may find that it is gone by their turn, and then throw RpcError. */
 export interface StateView {
   balance(address: Address): bigint
   nonce(address: Address): bigint
@@ -167,11 +175,16 @@ export interface ChainView {
   /** Bloom of a block, cheaper than the block: log searches read one for each block of their range. */
   bloom(number: bigint): Uint8Array | undefined
   numberOf(hash: Hash): bigint | undefined
-  /** Receipts of a block in order of its transactions. */
+  /** Receipts of a block, one for each of its transactions. */
   receipts(number: bigint): readonly ViewReceipt[] | undefined
+  /** All logs of a block in order; none if there is no such block. */
+  logs(number: bigint): readonly PlacedLog[]
   place(hash: Hash): TransactionPlace | undefined
-  /** State after block `number`, or undefined if that state is no longer (or not yet) kept. */
-  state(number: bigint): StateView | undefined
+  /**
+   * State after a block, or undefined if that state is no longer (or not yet) kept. `latest` is whatever is latest at the
+   * moment a call gets its turn.
+   */
+  state(at: bigint | 'latest'): StateView | undefined
   readonly pending: PendingView
   /** Calls back after each block that became visible, in order; returns what ends it. */
   onBlock(listener: (block: ViewBlock) => void): () => void

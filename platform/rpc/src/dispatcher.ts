@@ -12,6 +12,8 @@ export class Dispatcher {
   readonly #limits: RpcLimits
   readonly #metrics: RpcMetrics
   readonly #log: Logger
+  #active = 0
+  #closed: PromiseWithResolvers<void> | undefined
 
   constructor(table: MethodTable, limits: RpcLimits, metrics: RpcMetrics, log: Logger) {
     // A map: names such as `constructor` must not be found.
@@ -21,8 +23,23 @@ export class Dispatcher {
     this.#log = log
   }
 
+  /** Refuses what comes from now on; resolves once nothing is being answered, so that the chain may be closed. */
+  async close(): Promise<void> {
+    this.#closed ??= Promise.withResolvers()
+    if (this.#active > 0) await this.#closed.promise
+  }
+
   /** Never throws. Undefined if nothing is to be answered: all requests were notifications. */
   async answer(body: Uint8Array, caller: Caller): Promise<string | undefined> {
+    this.#active++
+    try {
+      return await this.#answer(body, caller)
+    } finally {
+      if (--this.#active === 0) this.#closed?.resolve()
+    }
+  }
+
+  async #answer(body: Uint8Array, caller: Caller): Promise<string | undefined> {
     let requests: unknown
     try {
       requests = parseJson(body, this.#limits.jsonDepthMax)
@@ -60,6 +77,7 @@ export class Dispatcher {
     let answer: string
     let outcome = 'ok'
     try {
+      if (this.#closed) throw new RpcError('REFUSED', 'the node is shutting down')
       if (!validId(request)) throw new RpcError('INVALID_REQUEST', 'the id must be a number, a short text or null')
       if (!entry) {
         throw new RpcError(

@@ -1,6 +1,6 @@
 import { bytesToHex } from '@cumulus/bytes'
 import type { RpcBlock, RpcLog, RpcTransaction, RpcTransactionReceipt } from 'viem'
-import type { Hash, Hex, ViewBlock, ViewLog, ViewReceipt, ViewTransaction } from './chain-view.ts'
+import type { Hash, Hex, PlacedLog, ViewBlock, ViewReceipt, ViewTransaction } from './chain-view.ts'
 
 const ZERO_NONCE = '0x0000000000000000'
 /** keccak256(rlp([])): no block of ours has uncles. */
@@ -129,20 +129,14 @@ export function formatReceipt(
     contractAddress: receipt.contractAddress,
     logsBloom: bytesToHex(receipt.logsBloom),
     logs: receipt.logs.map((log, i) =>
-      formatLog(log, block, transaction.hash, index, firstLog + i),
+      formatLog({ ...log, transactionHash: transaction.hash, transactionIndex: index, logIndex: firstLog + i }, block),
     ) as RpcTransactionReceipt['logs'],
     // As Besu and Nethermind have it; absent where nothing was returned or kept.
     ...(receipt.revertData && receipt.revertData.length > 0 && { revertReason: bytesToHex(receipt.revertData) }),
   }
 }
 
-export function formatLog(
-  log: ViewLog,
-  block: ViewBlock,
-  transactionHash: Hash,
-  transactionIndex: number,
-  logIndex: number,
-): RpcLog {
+export function formatLog(log: PlacedLog, block: ViewBlock): RpcLog {
   return {
     address: log.address,
     topics: [...log.topics] as [] | [Hash, ...Hash[]],
@@ -150,9 +144,9 @@ export function formatLog(
     blockHash: block.hash,
     blockNumber: toQuantity(block.number),
     blockTimestamp: toQuantity(block.timestamp),
-    transactionHash,
-    transactionIndex: toQuantity(transactionIndex),
-    logIndex: toQuantity(logIndex),
+    transactionHash: log.transactionHash,
+    transactionIndex: toQuantity(log.transactionIndex),
+    logIndex: toQuantity(log.logIndex),
     removed: false,
   }
 }

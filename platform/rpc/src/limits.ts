@@ -24,7 +24,7 @@ export interface RpcLimits {
   readonly filterIdleMs: number
   /** Gas that a call or estimate may ask for; more is cut, as geth does. */
   readonly callGasMax: bigint
-  /** Calls and estimates that run at once; others wait. */
+  /** Calls and estimates that run at once; others wait. A chain block waits behind no more than these. */
   readonly callsAtOnceMax: number
   /** Calls and estimates that wait for their turn; past it they are refused. */
   readonly callsWaitingMax: number
@@ -56,8 +56,8 @@ export const defaultLimits: RpcLimits = {
   filtersMax: 1_000,
   filterBacklogMax: 10_000,
   filterIdleMs: 5 * 60_000,
-  callGasMax: 60_000_000n,
-  callsAtOnceMax: 4,
+  callGasMax: 30_000_000n,
+  callsAtOnceMax: 1,
   callsWaitingMax: 256,
   proofKeysMax: 256,
   feeHistoryBlocksMax: 1_024,

@@ -48,13 +48,8 @@ export async function searchLogs(
 
 /** Matching logs of one block. */
 export function logsOfBlock(chain: ChainView, block: ViewBlock, filter: LogFilter): RpcLog[] {
-  const found: RpcLog[] = []
-  let logIndex = 0
-  for (const [index, receipt] of (chain.receipts(block.number) ?? []).entries()) {
-    for (const log of receipt.logs) {
-      if (matches(filter, log)) found.push(formatLog(log, block, block.transactions[index]!.hash, index, logIndex))
-      logIndex++
-    }
-  }
-  return found
+  return chain
+    .logs(block.number)
+    .filter((log) => matches(filter, log))
+    .map((log) => formatLog(log, block))
 }

@@ -63,7 +63,9 @@ export function createMethods(chain: ChainView, limits: RpcLimits, filters: Filt
   const stateAt = (reference: BlockReference): StateView => {
     const number = numberOf(reference)
     if (number === undefined) throw new RpcError('NOT_FOUND', 'header not found: there is no such block (yet)')
-    const state = chain.state(number)
+    // A tag means the state at the time of the answer; a number or a hash means that block and no other.
+    const isLatest = typeof reference === 'string' && reference !== 'earliest' && number === chain.head().number
+    const state = chain.state(isLatest ? 'latest' : number)
     if (!state) {
       throw new RpcError('REFUSED', `state of block ${number} is not kept any more; the head is ${chain.head().number}`)
     }
@@ -93,7 +95,8 @@ export function createMethods(chain: ChainView, limits: RpcLimits, filters: Filt
     const from = bound(wanted.fromBlock)
     const to = bound(wanted.toBlock)
     if (to < from) throw new RpcError('INVALID_PARAMS', `the range ends (${to}) before it begins (${from})`)
-    const end = to <= head ? to : head
+    const isPastHead = to > head
+    const end = isPastHead ? head : to
     if (end - from >= BigInt(limits.logRangeBlocksMax)) {
       throw overLimit(
         'log_range',

@@ -130,6 +130,7 @@ class HttpRpcServer implements RpcServer {
     for (const session of this.#sessions) session.close()
     this.#filters.close()
     this.#http.closeAllConnections()
+    await this.#dispatcher.close()
     if (this.#http.listening) await new Promise<void>((resolve) => this.#http.close(() => resolve()))
   }
 

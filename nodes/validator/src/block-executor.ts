@@ -1,0 +1,114 @@
+import { type Ledger, LedgerHalt } from '@cumulus/ledger'
+import { Counter, Gauge, Histogram, type Logger, type Metrics } from '@cumulus/service'
+import type { LedgerView } from './ledger-view.ts'
+import type { Mempool } from './mempool.ts'
+import type { DecidedBatch, Orderer } from './orderer.ts'
+import { ValidatorError } from './validator-error.ts'
+
+interface BlockExecutorComponents {
+  readonly ledger: Ledger
+  readonly mempool: Mempool
+  readonly view: LedgerView
+  readonly log: Logger
+  readonly metrics: Metrics
+}
+
+/** Takes decided batches to the ledger, one after the other, and tells mempool and readers about each stored block. */
+export class BlockExecutor {
+  readonly #components: BlockExecutorComponents
+  readonly #metrics: ReturnType<typeof createChainMetrics>
+
+  constructor(components: BlockExecutorComponents) {
+    this.#components = components
+    this.#metrics = createChainMetrics(components.metrics, components.ledger)
+  }
+
+  /**
+   * Works until `signal` aborts; a block begun is finished.
+   *
+   * @throws ValidatorError HALTED
+   */
+  async run(orderer: Orderer, { signal }: { signal: AbortSignal }): Promise<void> {
+    for await (const batch of orderer.decided({ signal })) await this.#execute(batch)
+  }
+
+  async #execute(batch: DecidedBatch): Promise<void> {
+    const { ledger, mempool, view, log } = this.#components
+    const end = this.#metrics.executionSeconds.startTimer()
+    try {
+      // When it resolves, the block is on disk: nobody sees a receipt that a power cut could take back.
+      const block = await ledger.execute(batch)
+      end()
+      const dropped = block.dropped.map(({ index, code }) => ({ transaction: batch.transactions[index]!, code }))
+      mempool.settle({ included: block.transactions, dropped })
+      for (const { code } of dropped) this.#metrics.dropped.inc({ code })
+      for (const { ok } of block.receipts) this.#metrics.transactions.inc({ outcome: ok ? 'ok' : 'reverted' })
+      this.#metrics.blocks.inc({ kind: batch.transactions.length > 0 ? 'content' : 'heartbeat' })
+      this.#metrics.gasUsed.inc(Number(block.header.gasUsed))
+      view.publish(block.header.number)
+      log.debug('chain block stored', {
+        number: block.header.number,
+        hash: block.header.hash,
+        transactions: block.transactions.length,
+        dropped: dropped.length,
+        gasUsed: block.header.gasUsed,
+      })
+    } catch (cause) {
+      log.error('execution halted', { number: batch.number, transactions: batch.transactions.length, error: cause })
+      const reason = cause instanceof LedgerHalt && cause.cause instanceof Error ? cause.cause : (cause as Error)
+      throw new ValidatorError(
+        'HALTED',
+        `block ${batch.number} cannot be executed: ${reason.message}`,
+        { number: batch.number },
+        { cause },
+      )
+    }
+  }
+}
+
+function createChainMetrics(metrics: Metrics, ledger: Ledger) {
+  const registers = [metrics]
+  new Gauge({
+    name: 'cumulus_chain_height',
+    help: 'Number of the last stored chain block',
+    registers,
+    collect() {
+      this.set(Number(ledger.head.number))
+    },
+  })
+  new Gauge({
+    name: 'cumulus_chain_base_fee_wei',
+    help: 'Base fee of the next chain block',
+    registers,
+    collect() {
+      this.set(Number(ledger.nextBaseFee))
+    },
+  })
+  return {
+    blocks: new Counter({
+      name: 'cumulus_chain_blocks_total',
+      help: 'Chain blocks executed and stored, with content or as a heartbeat',
+      labelNames: ['kind'],
+      registers,
+    }),
+    transactions: new Counter({
+      name: 'cumulus_chain_transactions_total',
+      help: 'Transactions executed, by outcome',
+      labelNames: ['outcome'],
+      registers,
+    }),
+    dropped: new Counter({
+      name: 'cumulus_chain_dropped_transactions_total',
+      help: 'Ordered transactions that could not be executed, by code',
+      labelNames: ['code'],
+      registers,
+    }),
+    gasUsed: new Counter({ name: 'cumulus_chain_gas_used_total', help: 'Gas used by transactions', registers }),
+    executionSeconds: new Histogram({
+      name: 'cumulus_chain_block_execution_seconds',
+      help: 'Time from batch to durable chain block',
+      buckets: [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
+      registers,
+    }),
+  }
+}

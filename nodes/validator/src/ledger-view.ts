@@ -1,0 +1,337 @@
+import { bytesToHex, hexToBytes } from '@cumulus/bytes'
+import {
+  bloomOf,
+  type CallResult,
+  decodeTransaction,
+  encodeHeader,
+  HEADER_CONSTANTS,
+  type Ledger,
+  type CallRequest as LedgerCall,
+  LedgerError,
+  type PlacedLog as LedgerLog,
+  type StoredBlock,
+  type Transaction,
+} from '@cumulus/ledger'
+import {
+  type AccountProof,
+  type CallOutcome,
+  type CallRequest,
+  type ChainView,
+  type GasEstimate,
+  type Hash,
+  type PendingView,
+  type PlacedLog,
+  RpcError,
+  type StateView,
+  type TransactionPlace,
+  type ViewBlock,
+  type ViewReceipt,
+  type ViewTransaction,
+} from '@cumulus/rpc'
+import type { Address } from '@cumulus/types'
+import type { Mempool } from './mempool.ts'
+import { poolErrors } from './pool-error.ts'
+
+interface LedgerViewComponents {
+  readonly ledger: Ledger
+  readonly mempool: Mempool
+  readonly clientVersion: string
+  status(): object | Promise<object>
+}
+
+/** Decoded blocks kept for readers: most questions are about the last few. */
+const RECENT_BLOCKS_MAX = 64
+
+interface RecentBlock {
+  readonly block: ViewBlock
+  readonly receipts: readonly ViewReceipt[]
+  /** Absent until asked for. */
+  logs?: readonly PlacedLog[]
+}
+
+/** The ledger and the mempool as the RPC server sees them. Whoever executes blocks tells it of each by `publish`. */
+export class LedgerView implements ChainView {
+  readonly chainId: number
+  readonly clientVersion: string
+  readonly minTip: bigint
+  readonly pending: PendingView
+  readonly status: () => object | Promise<object>
+  readonly #ledger: Ledger
+  readonly #mempool: Mempool
+  readonly #recent = new Map<bigint, RecentBlock>()
+  readonly #blockListeners = new Set<(block: ViewBlock) => void>()
+
+  constructor({ ledger, mempool, clientVersion, status }: LedgerViewComponents) {
+    this.#ledger = ledger
+    this.#mempool = mempool
+    this.chainId = ledger.params.chainId
+    this.clientVersion = clientVersion
+    this.minTip = mempool.limits.minTip
+    this.status = status
+    this.pending = new MempoolView(mempool)
+  }
+
+  /** To be called when a block has been stored and the mempool knows of it. */
+  publish(number: bigint): void {
+    const block = this.block(number)!
+    for (const listener of this.#blockListeners) listener(block)
+  }
+
+  head(): ViewBlock {
+    return this.block(this.#ledger.head.number)!
+  }
+
+  /** One validator decides for ever: what is executed is final. */
+  finalizedNumber(): bigint {
+    return this.#ledger.head.number
+  }
+
+  nextBaseFee(): bigint {
+    return this.#ledger.nextBaseFee
+  }
+
+  block(number: bigint): ViewBlock | undefined {
+    return this.#at(number)?.block
+  }
+
+  bloom(number: bigint): Uint8Array | undefined {
+    return this.#recent.get(number)?.block.logsBloom ?? this.#ledger.header(number)?.logsBloom
+  }
+
+  numberOf(hash: Hash): bigint | undefined {
+    return this.#ledger.header(hexToBytes(hash))?.number
+  }
+
+  receipts(number: bigint): readonly ViewReceipt[] | undefined {
+    return this.#at(number)?.receipts
+  }
+
+  logs(number: bigint): readonly PlacedLog[] {
+    const recent = this.#at(number)
+    if (!recent) return []
+    recent.logs ??= this.#ledger.logsOf(this.#ledger.header(number)!).map(viewLog)
+    return recent.logs
+  }
+
+  place(hash: Hash): TransactionPlace | undefined {
+    const place = this.#ledger.transaction(hexToBytes(hash))
+    return place && { blockNumber: place.header.number, index: place.index }
+  }
+
+  state(at: bigint | 'latest'): StateView | undefined {
+    const number = at === 'latest' ? undefined : at
+    try {
+      this.#ledger.account(ZERO_ADDRESS, number)
+    } catch (error) {
+      if (error instanceof LedgerError) return undefined
+      throw error
+    }
+    return new LedgerState(this.#ledger, number)
+  }
+
+  onBlock(listener: (block: ViewBlock) => void): () => void {
+    this.#blockListeners.add(listener)
+    return () => this.#blockListeners.delete(listener)
+  }
+
+  onPending(listener: (hash: Hash) => void): () => void {
+    return this.#mempool.onAdded(({ hash }) => listener(bytesToHex(hash)))
+  }
+
+  syncing(): undefined {
+    return undefined
+  }
+
+  #at(number: bigint): RecentBlock | undefined {
+    let recent = this.#recent.get(number)
+    if (!recent) {
+      const stored = this.#ledger.block(number)
+      if (!stored) return undefined
+      recent = { block: viewBlock(stored), receipts: viewReceipts(stored) }
+      if (this.#recent.size >= RECENT_BLOCKS_MAX) this.#recent.delete(this.#recent.keys().next().value!)
+    } else this.#recent.delete(number)
+    // Last used goes last.
+    this.#recent.set(number, recent)
+    return recent
+  }
+}
+
+const ZERO_ADDRESS: Address = '0x0000000000000000000000000000000000000000'
+
+class MempoolView implements PendingView {
+  readonly #mempool: Mempool
+
+  constructor(mempool: Mempool) {
+    this.#mempool = mempool
+  }
+
+  counts(): { pending: number; queued: number } {
+    return this.#mempool.counts()
+  }
+
+  transaction(hash: Hash): ViewTransaction | undefined {
+    const transaction = this.#mempool.get(hexToBytes(hash))
+    return transaction && viewTransaction(transaction)
+  }
+
+  nextNonce(address: Address): bigint {
+    return this.#mempool.nextNonce(address)
+  }
+
+  async submit(raw: Uint8Array): Promise<Hash> {
+    let transaction: Transaction
+    try {
+      transaction = decodeTransaction(raw)
+    } catch (error) {
+      throw poolErrors.malformed(error as Error)
+    }
+    this.#mempool.add(transaction)
+    return bytesToHex(transaction.hash)
+  }
+}
+
+/** State of the head, or of a block with the same state. */
+class LedgerState implements StateView {
+  readonly #ledger: Ledger
+  readonly #at: bigint | undefined
+
+  constructor(ledger: Ledger, at: bigint | undefined) {
+    this.#ledger = ledger
+    this.#at = at
+  }
+
+  balance(address: Address): bigint {
+    return this.#ledger.getBalance(address, this.#at)
+  }
+
+  nonce(address: Address): bigint {
+    return this.#ledger.getNonce(address, this.#at)
+  }
+
+  code(address: Address): Uint8Array {
+    return this.#ledger.getCode(address, this.#at)
+  }
+
+  storage(address: Address, slot: bigint): bigint {
+    return this.#ledger.getStorage(address, slot, this.#at)
+  }
+
+  async proof(address: Address, slots: readonly bigint[]): Promise<AccountProof> {
+    const { account, accountProof, storageProofs } = await refusable(() => this.#ledger.prove(address, slots, this.#at))
+    return {
+      balance: account.balance,
+      nonce: account.nonce,
+      codeHash: bytesToHex(account.codeHash),
+      storageHash: bytesToHex(account.storageRoot),
+      accountProof,
+      storageProof: storageProofs,
+    }
+  }
+
+  async call(request: CallRequest): Promise<CallOutcome> {
+    const result = await refusable(() => this.#ledger.call(ledgerCall(request), this.#at))
+    return result.ok ? { kind: 'returned', data: result.output, gasUsed: result.gasUsed } : failure(result)
+  }
+
+  async estimateGas(request: CallRequest): Promise<GasEstimate> {
+    const result = await refusable(() => this.#ledger.estimateGas(ledgerCall(request)))
+    return result.ok ? { kind: 'estimated', gas: result.gasUsed } : failure(result)
+  }
+}
+
+function ledgerCall({ from, to, gas, gasPrice, value, data }: CallRequest): LedgerCall {
+  return { from, to, gas, gasPrice, value, data }
+}
+
+function failure(result: CallResult): Exclude<CallOutcome, { kind: 'returned' }> {
+  const { gasUsed, output, error } = result
+  return error === 'revert'
+    ? { kind: 'reverted', data: output, gasUsed }
+    : { kind: 'failed', reason: error ?? 'execution failed', gasUsed }
+}
+
+/** What the ledger refuses for its own reasons is the asker's to know. */
+async function refusable<Value>(work: () => Promise<Value>): Promise<Value> {
+  try {
+    return await work()
+  } catch (error) {
+    if (!(error instanceof LedgerError)) throw error
+    throw new RpcError('REFUSED', error.message, { data: { code: error.code }, cause: error })
+  }
+}
+
+function viewBlock({ header, transactions }: StoredBlock): ViewBlock {
+  let sizeBytes = encodeHeader(header).length
+  for (const { raw } of transactions) sizeBytes += raw.length
+  return {
+    number: header.number,
+    hash: bytesToHex(header.hash),
+    parentHash: bytesToHex(header.parentHash),
+    stateRoot: bytesToHex(header.stateRoot),
+    transactionsRoot: bytesToHex(header.transactionsRoot),
+    receiptsRoot: bytesToHex(header.receiptsRoot),
+    logsBloom: header.logsBloom,
+    miner: header.coinbase,
+    mixHash: bytesToHex(header.prevRandao),
+    gasLimit: header.gasLimit,
+    gasUsed: header.gasUsed,
+    baseFeePerGas: header.baseFee,
+    timestamp: header.timestamp,
+    extraData: bytesToHex(header.extraData),
+    sizeBytes,
+    extra: headerConstants,
+    transactions: transactions.map(viewTransaction),
+  }
+}
+
+const headerConstants = {
+  withdrawalsRoot: bytesToHex(HEADER_CONSTANTS.withdrawalsRoot),
+  parentBeaconBlockRoot: bytesToHex(HEADER_CONSTANTS.parentBeaconBlockRoot),
+  requestsHash: bytesToHex(HEADER_CONSTANTS.requestsHash),
+  blobGasUsed: '0x0',
+  excessBlobGas: '0x0',
+} as const
+
+export function viewTransaction(transaction: Transaction): ViewTransaction {
+  const { type, maxFeePerGas, maxPriorityFeePerGas, accessList, authorizations } = transaction
+  return {
+    hash: bytesToHex(transaction.hash),
+    type,
+    from: transaction.sender ?? ZERO_ADDRESS,
+    to: transaction.to ?? null,
+    nonce: transaction.nonce,
+    gasLimit: transaction.gasLimit,
+    value: transaction.value,
+    data: transaction.data,
+    ...(type < 2 ? { gasPrice: maxFeePerGas } : { maxFeePerGas, maxPriorityFeePerGas }),
+    ...(type > 0 && {
+      accessList: accessList.map(({ address, slots }) => ({ address, storageKeys: slots.map(bytesToHex) })),
+    }),
+    ...(type === 4 && { authorizationList: authorizations }),
+    chainId: transaction.chainId,
+    v: transaction.v,
+    r: transaction.r,
+    s: transaction.s,
+  }
+}
+
+/** Those of transactions: what module hooks did has a receipt in the ledger, but no transaction. */
+function viewReceipts({ transactions, receipts }: StoredBlock): ViewReceipt[] {
+  return transactions.map((_, index) => {
+    const { ok, gasUsed, cumulativeGasUsed, effectiveGasPrice, contractAddress, logs } = receipts[index]!
+    return {
+      ok,
+      gasUsed,
+      cumulativeGasUsed,
+      effectiveGasPrice,
+      contractAddress: contractAddress ?? null,
+      logsBloom: bloomOf(logs),
+      logs: logs.map(({ address, topics, data }) => ({ address, topics: topics.map(bytesToHex), data })),
+    }
+  })
+}
+
+function viewLog({ address, topics, data, transactionHash, transactionIndex, logIndex }: LedgerLog): PlacedLog {
+  const placed = { transactionHash: bytesToHex(transactionHash), transactionIndex, logIndex }
+  return { address, topics: topics.map(bytesToHex), data, ...placed }
+}

@@ -1,0 +1,426 @@
+import {
+  type DropCode,
+  intrinsicGas,
+  TRANSACTION_BYTES_MAX,
+  TRANSACTION_GAS_MAX,
+  type Transaction,
+} from '@cumulus/ledger'
+import { Counter, Gauge, type Metrics } from '@cumulus/service'
+import type { Address } from '@cumulus/types'
+import type { BatchRoom, TransactionSource } from './orderer.ts'
+import { PoolError, poolErrors } from './pool-error.ts'
+import { PriorityQueue } from './priority-queue.ts'
+
+/** What the pool asks of the chain: always its last executed block. */
+export interface PoolState {
+  nonce(address: Address): bigint
+  balance(address: Address): bigint
+  nextBaseFee(): bigint
+}
+
+export interface MempoolLimits {
+  /** Transactions in all, and their bytes. */
+  readonly countMax: number
+  readonly bytesMax: number
+  /** Transactions of one sender. */
+  readonly perSenderMax: number
+  /** How far a nonce may lie beyond the next one. */
+  readonly nonceGapMax: number
+  readonly transactionBytesMax: number
+  readonly transactionGasMax: bigint
+  /** Tip in wei per gas below which nothing is taken. */
+  readonly minTip: bigint
+  /** A replacement must raise both fees by this much. */
+  readonly replacementPercent: bigint
+  /** A transaction that cannot be executed for this long is dropped. */
+  readonly lifetimeMs: number
+}
+
+export const defaultMempoolLimits: MempoolLimits = {
+  countMax: 10_000,
+  bytesMax: 64 * 2 ** 20,
+  perSenderMax: 256,
+  nonceGapMax: 256,
+  transactionBytesMax: TRANSACTION_BYTES_MAX,
+  transactionGasMax: TRANSACTION_GAS_MAX,
+  // A millionth of the first base fee: spam still pays the base fee.
+  minTip: 1_000n,
+  replacementPercent: 10n,
+  lifetimeMs: 3 * 3_600_000,
+}
+
+interface MempoolComponents {
+  readonly chainId: number
+  readonly state: PoolState
+  readonly metrics?: Metrics
+  readonly nowMs?: () => number
+}
+
+interface Entry {
+  readonly transaction: Transaction
+  readonly sender: Address
+  /** Order of arrival: the first of two equal bids goes first. */
+  readonly arrival: number
+  readonly arrivedAtMs: number
+  /** Handed to the orderer; stays until the block that settles it. */
+  isTaken: boolean
+}
+
+/** One sender's transactions by nonce. Few: at most `perSenderMax`. */
+interface Sender {
+  readonly byNonce: Map<bigint, Entry>
+  /** The most that all of them may cost together, in wei. */
+  cost: bigint
+  /** Its next nonce in the chain, as of `generation`. */
+  nonce: bigint
+  generation: number
+}
+
+/** How a transaction left the batch it was in. */
+export interface SettledBatch {
+  readonly included: readonly Transaction[]
+  readonly dropped: readonly { readonly transaction: Transaction; readonly code: DropCode }[]
+}
+
+/** Transactions that one newcomer may push out: each costs a pass over all senders. */
+const VICTIMS_MAX = 8
+
+/** These may succeed later: they go back to the waiting ones. */
+const passing: ReadonlySet<DropCode> = new Set(['BLOCK_FULL', 'FEE_TOO_LOW', 'NONCE_TOO_HIGH'])
+
+/** Transactions that wait for a chain block, in memory only: senders keep their own and send them again. */
+export class Mempool implements TransactionSource {
+  readonly limits: MempoolLimits
+  readonly #chainId: bigint
+  readonly #state: PoolState
+  readonly #nowMs: () => number
+  readonly #metrics: ReturnType<typeof createPoolMetrics> | undefined
+  readonly #entries = new Map<string, Entry>()
+  readonly #senders = new Map<Address, Sender>()
+  readonly #waitingListeners = new Set<() => void>()
+  readonly #addedListeners = new Set<(transaction: Transaction) => void>()
+  #bytes = 0
+  #arrivals = 0
+  /** Counts chain blocks: nonces read before the last one are read again. */
+  #generation = 0
+
+  constructor({ chainId, state, metrics, nowMs }: MempoolComponents, limits: Partial<MempoolLimits> = {}) {
+    this.limits = { ...defaultMempoolLimits, ...limits }
+    this.#chainId = BigInt(chainId)
+    this.#state = state
+    this.#nowMs = nowMs ?? Date.now
+    this.#metrics = metrics && createPoolMetrics(metrics, this)
+  }
+
+  get count(): number {
+    return this.#entries.size
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /**
+   * Takes a transaction in.
+   *
+   * @throws PoolError; nothing has changed then
+   */
+  add(transaction: Transaction): void {
+    try {
+      this.#add(transaction)
+    } catch (error) {
+      if (error instanceof PoolError) this.#metrics?.rejected.inc({ code: error.code })
+      throw error
+    }
+    this.#metrics?.accepted.inc()
+    for (const listener of this.#addedListeners) listener(transaction)
+    for (const listener of this.#waitingListeners) listener()
+  }
+
+  get(hash: Uint8Array): Transaction | undefined {
+    return this.#entries.get(hash.toHex())?.transaction
+  }
+
+  /** Nonce that the next transaction of `address` needs: what waits without a gap is counted. */
+  nextNonce(address: Address): bigint {
+    const sender = this.#senders.get(address)
+    if (!sender) return this.#state.nonce(address)
+    let nonce = this.#nonceOf(address, sender)
+    while (sender.byNonce.has(nonce)) nonce++
+    return nonce
+  }
+
+  /** Executable one after the other / behind a missing nonce. */
+  counts(): { pending: number; queued: number } {
+    let pending = 0
+    for (const [address, sender] of this.#senders) {
+      pending += Number(this.nextNonce(address) - this.#nonceOf(address, sender))
+    }
+    return { pending, queued: this.#entries.size - pending }
+  }
+
+  onWaiting(listener: () => void): () => void {
+    this.#waitingListeners.add(listener)
+    return () => this.#waitingListeners.delete(listener)
+  }
+
+  onAdded(listener: (transaction: Transaction) => void): () => void {
+    this.#addedListeners.add(listener)
+    return () => this.#addedListeners.delete(listener)
+  }
+
+  get hasWaiting(): boolean {
+    const baseFee = this.#state.nextBaseFee()
+    for (const [address, sender] of this.#senders) {
+      const entry = this.#firstUntaken(address, sender)
+      if (entry && entry.transaction.maxFeePerGas >= baseFee) return true
+    }
+    return false
+  }
+
+  take(room: BatchRoom): readonly Transaction[] {
+    const baseFee = this.#state.nextBaseFee()
+    const heads = new PriorityQueue<{ entry: Entry; tip: bigint; sender: Sender }>(
+      (a, b) => a.tip > b.tip || (a.tip === b.tip && a.entry.arrival < b.entry.arrival),
+    )
+    const offer = (sender: Sender, entry: Entry | undefined) => {
+      if (!entry || entry.isTaken || entry.transaction.maxFeePerGas < baseFee) return
+      heads.push({ entry, sender, tip: tipOf(entry.transaction, baseFee) })
+    }
+    for (const [address, sender] of this.#senders) offer(sender, this.#firstUntaken(address, sender))
+
+    const taken: Transaction[] = []
+    let { gas, bytes } = room
+    for (let best = heads.pop(); best && taken.length < room.count; best = heads.pop()) {
+      const { entry, sender } = best
+      const { transaction } = entry
+      // One that does not fit ends its sender's turn, not the batch: smaller ones of others may still fit.
+      if (transaction.gasLimit > gas || transaction.raw.length > bytes) continue
+      gas -= transaction.gasLimit
+      bytes -= transaction.raw.length
+      entry.isTaken = true
+      taken.push(transaction)
+      offer(sender, sender.byNonce.get(transaction.nonce + 1n))
+    }
+    return taken
+  }
+
+  /** To be called after each chain block, with the block's own batch: the state is the new one by then. */
+  settle({ included, dropped }: SettledBatch): void {
+    this.#generation++
+    const touched = new Set<Address>()
+    for (const transaction of included) {
+      if (transaction.sender) touched.add(transaction.sender)
+      this.#remove(transaction, 'included')
+    }
+    for (const { transaction, code } of dropped) {
+      const entry = this.#entries.get(transaction.hash.toHex())
+      if (entry && passing.has(code)) entry.isTaken = false
+      else this.#remove(transaction, 'invalid')
+    }
+    for (const address of touched) {
+      const nonce = this.#state.nonce(address)
+      for (const entry of this.#senders.get(address)?.byNonce.values() ?? []) {
+        if (entry.transaction.nonce < nonce) this.#remove(entry.transaction, 'outdated')
+      }
+    }
+    this.#expire()
+  }
+
+  #add(transaction: Transaction): void {
+    const hash = transaction.hash.toHex()
+    if (this.#entries.has(hash)) throw poolErrors.alreadyKnown()
+    this.#judgeAlone(transaction)
+    // Recovering the sender is the costly check.
+    const { sender: address } = transaction
+    if (!address) throw poolErrors.badSignature()
+
+    const next = this.#state.nonce(address)
+    if (transaction.nonce < next) throw poolErrors.nonceTooLow(transaction.nonce, next)
+    if (transaction.nonce - next > BigInt(this.limits.nonceGapMax)) {
+      throw poolErrors.nonceTooHigh(transaction.nonce, next, this.limits.nonceGapMax)
+    }
+    const sender = this.#senders.get(address)
+    const replaced = sender?.byNonce.get(transaction.nonce)
+    if (replaced) this.#judgeReplacement(replaced, transaction)
+    else if ((sender?.byNonce.size ?? 0) >= this.limits.perSenderMax) {
+      throw poolErrors.senderFull(this.limits.perSenderMax)
+    }
+    const cost = (sender?.cost ?? 0n) - (replaced ? costOf(replaced.transaction) : 0n) + costOf(transaction)
+    const balance = this.#state.balance(address)
+    if (cost > balance) throw poolErrors.insufficientFunds(cost, balance)
+
+    this.#makeRoom(transaction, address, replaced)
+    if (replaced) this.#remove(replaced.transaction, 'replaced')
+    this.#insert(hash, transaction, address)
+  }
+
+  /** What can be said without the chain. */
+  #judgeAlone(transaction: Transaction): void {
+    const { limits } = this
+    if (transaction.raw.length > limits.transactionBytesMax) {
+      throw poolErrors.tooLarge(transaction.raw.length, limits.transactionBytesMax)
+    }
+    if (transaction.chainId !== this.#chainId) throw poolErrors.wrongChain(transaction.chainId, this.#chainId)
+    if (transaction.gasLimit > limits.transactionGasMax) {
+      throw poolErrors.gasLimitTooHigh(transaction.gasLimit, limits.transactionGasMax)
+    }
+    const { intrinsic, floor } = intrinsicGas(transaction)
+    for (const least of [intrinsic, floor]) {
+      if (transaction.gasLimit < least) throw poolErrors.intrinsicGas(transaction.gasLimit, least)
+    }
+    if (transaction.maxPriorityFeePerGas > transaction.maxFeePerGas) throw poolErrors.tipAboveMaxFee()
+    if (transaction.maxPriorityFeePerGas < limits.minTip) {
+      throw poolErrors.underpriced(transaction.maxPriorityFeePerGas, limits.minTip)
+    }
+  }
+
+  #judgeReplacement(old: Entry, transaction: Transaction): void {
+    const raised = (fee: bigint) => fee + (fee * this.limits.replacementPercent + 99n) / 100n
+    const { maxFeePerGas, maxPriorityFeePerGas } = old.transaction
+    if (
+      old.isTaken ||
+      transaction.maxFeePerGas < raised(maxFeePerGas) ||
+      transaction.maxPriorityFeePerGas < raised(maxPriorityFeePerGas)
+    ) {
+      throw poolErrors.replacementUnderpriced(raised(maxFeePerGas), raised(maxPriorityFeePerGas))
+    }
+  }
+
+  /** Drops the cheapest last transactions of other senders until this one fits, or refuses it. */
+  #makeRoom(transaction: Transaction, address: Address, replaced: Entry | undefined): void {
+    const { countMax, bytesMax } = this.limits
+    const victims: Entry[] = []
+    let count = this.#entries.size + (replaced ? 0 : 1)
+    let bytes = this.#bytes + transaction.raw.length - (replaced?.transaction.raw.length ?? 0)
+    while (count > countMax || bytes > bytesMax) {
+      const victim = victims.length < VICTIMS_MAX ? this.#cheapestTail(address, new Set(victims)) : undefined
+      if (!victim || victim.transaction.maxPriorityFeePerGas >= transaction.maxPriorityFeePerGas) {
+        throw poolErrors.poolFull(countMax)
+      }
+      victims.push(victim)
+      count--
+      bytes -= victim.transaction.raw.length
+    }
+    for (const victim of victims) this.#remove(victim.transaction, 'evicted')
+  }
+
+  /** Only the last nonce of a sender can go without stranding others. One pass over the senders; only when full. */
+  #cheapestTail(except: Address, gone: ReadonlySet<Entry>): Entry | undefined {
+    let cheapest: Entry | undefined
+    for (const [address, { byNonce }] of this.#senders) {
+      if (address === except) continue
+      let last: Entry | undefined
+      for (const entry of byNonce.values()) {
+        if (!gone.has(entry) && (!last || entry.transaction.nonce > last.transaction.nonce)) last = entry
+      }
+      if (!last || last.isTaken) continue
+      if (!cheapest || last.transaction.maxPriorityFeePerGas < cheapest.transaction.maxPriorityFeePerGas)
+        cheapest = last
+    }
+    return cheapest
+  }
+
+  #insert(hash: string, transaction: Transaction, address: Address): void {
+    let sender = this.#senders.get(address)
+    if (!sender) this.#senders.set(address, (sender = { byNonce: new Map(), cost: 0n, nonce: 0n, generation: -1 }))
+    const entry: Entry = {
+      transaction,
+      sender: address,
+      arrival: this.#arrivals++,
+      arrivedAtMs: this.#nowMs(),
+      isTaken: false,
+    }
+    sender.byNonce.set(transaction.nonce, entry)
+    sender.cost += costOf(transaction)
+    this.#entries.set(hash, entry)
+    this.#bytes += transaction.raw.length
+  }
+
+  #remove(transaction: Transaction, reason: string): void {
+    const hash = transaction.hash.toHex()
+    const entry = this.#entries.get(hash)
+    if (!entry) return
+    this.#entries.delete(hash)
+    this.#bytes -= transaction.raw.length
+    const sender = this.#senders.get(entry.sender)!
+    sender.byNonce.delete(transaction.nonce)
+    sender.cost -= costOf(transaction)
+    if (sender.byNonce.size === 0) this.#senders.delete(entry.sender)
+    this.#metrics?.removed.inc({ reason })
+  }
+
+  #expire(): void {
+    const oldest = this.#nowMs() - this.limits.lifetimeMs
+    // Insertion order is order of arrival: the first that is young enough ends the search.
+    for (const entry of this.#entries.values()) {
+      if (entry.arrivedAtMs > oldest) break
+      if (!entry.isTaken) this.#remove(entry.transaction, 'expired')
+    }
+  }
+
+  /** The first transaction of a sender that can be executed and has not been handed out. */
+  #firstUntaken(address: Address, sender: Sender): Entry | undefined {
+    let nonce = this.#nonceOf(address, sender)
+    let entry = sender.byNonce.get(nonce)
+    while (entry?.isTaken) entry = sender.byNonce.get(++nonce)
+    return entry
+  }
+
+  #nonceOf(address: Address, sender: Sender): bigint {
+    if (sender.generation !== this.#generation) {
+      sender.nonce = this.#state.nonce(address)
+      sender.generation = this.#generation
+    }
+    return sender.nonce
+  }
+}
+
+function costOf({ gasLimit, maxFeePerGas, value }: Transaction): bigint {
+  return gasLimit * maxFeePerGas + value
+}
+
+/** What the coinbase gets per gas. */
+function tipOf({ maxFeePerGas, maxPriorityFeePerGas }: Transaction, baseFee: bigint): bigint {
+  const room = maxFeePerGas - baseFee
+  return room < maxPriorityFeePerGas ? room : maxPriorityFeePerGas
+}
+
+function createPoolMetrics(metrics: Metrics, pool: Mempool) {
+  const registers = [metrics]
+  new Gauge({
+    name: 'cumulus_validator_mempool_transactions',
+    help: 'Transactions that wait for a chain block',
+    registers,
+    collect() {
+      this.set(pool.count)
+    },
+  })
+  new Gauge({
+    name: 'cumulus_validator_mempool_bytes',
+    help: 'Bytes of the transactions that wait',
+    registers,
+    collect() {
+      this.set(pool.bytes)
+    },
+  })
+  return {
+    accepted: new Counter({
+      name: 'cumulus_validator_mempool_accepted_total',
+      help: 'Transactions taken into the mempool',
+      registers,
+    }),
+    rejected: new Counter({
+      name: 'cumulus_validator_mempool_rejected_total',
+      help: 'Transactions refused, by code',
+      labelNames: ['code'],
+      registers,
+    }),
+    removed: new Counter({
+      name: 'cumulus_validator_mempool_removed_total',
+      help: 'Transactions that left the mempool, by reason',
+      labelNames: ['reason'],
+      registers,
+    }),
+  }
+}

@@ -1,0 +1,30 @@
+/** Why a validator does not start, or stops. Stable. */
+export type ValidatorErrorCode =
+  /** There is no genesis file, or it cannot be read. */
+  | 'GENESIS_MISSING'
+  /** The file is not what its format says; `details.path` names the field. */
+  | 'GENESIS_MALFORMED'
+  /** The folder holds the chain of another genesis. */
+  | 'GENESIS_MISMATCH'
+  /** Another process has this folder open. */
+  | 'FOLDER_IN_USE'
+  /** LMDB cannot open or write the chain. */
+  | 'STORE_FAILED'
+  /** Execution contradicts itself: the node stops rather than guess. */
+  | 'HALTED'
+
+export class ValidatorError extends Error {
+  readonly code: ValidatorErrorCode
+  readonly details: Readonly<Record<string, unknown>>
+  constructor(
+    code: ValidatorErrorCode,
+    message: string,
+    details: Readonly<Record<string, unknown>> = {},
+    options?: ErrorOptions,
+  ) {
+    super(message, options)
+    this.name = 'ValidatorError'
+    this.code = code
+    this.details = details
+  }
+}

@@ -1,0 +1,192 @@
+import { bytesToHex } from '@cumulus/bytes'
+import { type Genesis, Ledger, LedgerError, ModuleRegistry, modulesFor } from '@cumulus/ledger'
+import type { Params } from '@cumulus/params'
+import { type AccessRules, type RpcLimits, type RpcServer, startRpcServer } from '@cumulus/rpc'
+import type { HealthReport, RoleContext, RunningRole } from '@cumulus/service'
+import type { Address } from '@cumulus/types'
+import { BlockExecutor } from './block-executor.ts'
+import { FolderLock } from './folder-lock.ts'
+import { type GenesisFile, paramsOf, readGenesis } from './genesis-file.ts'
+import { LedgerView } from './ledger-view.ts'
+import { LmdbLedgerStore } from './lmdb-ledger-store.ts'
+import { Mempool, type MempoolLimits } from './mempool.ts'
+import { SingleOrderer } from './single-orderer.ts'
+import { ValidatorError } from './validator-error.ts'
+
+export interface ValidatorConfig {
+  /** Folder of the chain; nobody else uses it. */
+  readonly dir: string
+  /** The genesis, or the file that holds it. */
+  readonly genesis: GenesisFile | string
+  /** Port 0 = any. */
+  readonly rpc: {
+    readonly host: string
+    readonly port: number
+    readonly limits?: Partial<RpcLimits>
+    readonly access?: Partial<AccessRules>
+  }
+  /** Earns the tips. Default: the zero address, which burns them. */
+  readonly coinbase?: Address
+  /** Slots without a transaction after which an empty chain block is made. */
+  readonly heartbeatSlots?: number
+  /** Least time between two chain blocks. */
+  readonly spacingMs?: number
+  readonly mempool?: Partial<MempoolLimits>
+}
+
+const HEARTBEAT_SLOTS = 2
+
+/** One batch keeps the event loop busy for about a quarter of a second at most; the rest goes into the next. */
+const BATCH_COUNT_MAX = 1_000
+const BATCH_BYTES_MAX = 4 * 2 ** 20
+
+/** Heartbeats may be missed by this much before health says so: disks stall, machines sleep. */
+const STALL_MS = 15_000
+
+const ZERO_ADDRESS: Address = '0x0000000000000000000000000000000000000000'
+
+/**
+ * Orders transactions, executes chain blocks, serves RPC. Resolves once it answers; aborting `context.signal` stops it
+ * after the block at hand. Whatever kills it, the folder holds the last whole chain block.
+ *
+ * @throws ValidatorError, ServiceError PORT_TAKEN
+ */
+export async function startValidator(config: ValidatorConfig, context: RoleContext): Promise<RunningRole> {
+  const genesis = typeof config.genesis === 'string' ? await readGenesis(config.genesis) : config.genesis
+  const lock = new FolderLock(config.dir)
+  let store: LmdbLedgerStore | undefined
+  try {
+    store = new LmdbLedgerStore(config.dir)
+    return await run(config, genesis, store, lock, context)
+  } catch (error) {
+    await store?.close()
+    lock.release()
+    throw error
+  }
+}
+
+async function run(
+  config: ValidatorConfig,
+  genesis: GenesisFile,
+  store: LmdbLedgerStore,
+  lock: FolderLock,
+  { signal, log, metrics }: RoleContext,
+): Promise<RunningRole> {
+  const params = paramsOf(genesis)
+  const ledger = await openLedger(store, genesis, config.dir)
+  const state = {
+    nonce: (address: Address) => ledger.getNonce(address),
+    balance: (address: Address) => ledger.getBalance(address),
+    nextBaseFee: () => ledger.nextBaseFee,
+  }
+  const mempool = new Mempool({ chainId: params.chainId, state, metrics }, config.mempool)
+  const heartbeatMs = (config.heartbeatSlots ?? HEARTBEAT_SLOTS) * params.slotMs
+  const orderer = new SingleOrderer(
+    { source: mempool, head: ledger.head, coinbase: config.coinbase ?? ZERO_ADDRESS },
+    {
+      room: { gas: params.blockGasLimit, bytes: BATCH_BYTES_MAX, count: BATCH_COUNT_MAX },
+      heartbeatMs,
+      spacingMs: config.spacingMs,
+    },
+  )
+
+  let rpc: RpcServer | undefined
+  const status = () => statusOf(params, genesis, ledger, mempool, orderer, rpc)
+  const health = () => healthOf(ledger, heartbeatMs)
+  const clientVersion = `cumulus/v0.1.0/${process.platform}-${process.arch}/node${process.versions.node}`
+  const view = new LedgerView({ ledger, mempool, clientVersion, status })
+  rpc = await startRpcServer({ chain: view, log: log.child({ part: 'rpc' }), metrics, health }, config.rpc)
+
+  // Ends with the caller's signal, or with the first part that fails.
+  const ending = new AbortController()
+  const endSignal = AbortSignal.any([signal, ending.signal])
+  const executor = new BlockExecutor({ ledger, mempool, view, log, metrics })
+  const stopped = (async () => {
+    try {
+      await executor.run(orderer, { signal: endSignal })
+    } finally {
+      ending.abort()
+      await rpc.close()
+      await store.close()
+      lock.release()
+      log.info('validator stopped', { height: ledger.head.number })
+    }
+  })()
+  // Whoever waits for `stopped` gets the error; nobody need wait.
+  stopped.catch(() => {})
+  log.info('validator ready', { rpcPort: rpc.port, height: ledger.head.number, chainId: params.chainId })
+  return { ports: { rpc: rpc.port }, status, health, stopped }
+}
+
+/** Opens the chain of a genesis in a store, or begins it there. */
+export async function openLedger(store: LmdbLedgerStore, genesis: GenesisFile, dir: string): Promise<Ledger> {
+  const params = paramsOf(genesis)
+  try {
+    return await Ledger.open({
+      params,
+      genesis: ledgerGenesis(genesis),
+      store,
+      modules: new ModuleRegistry(modulesFor(params)),
+    })
+  } catch (cause) {
+    if (!(cause instanceof LedgerError)) throw cause
+    if (cause.code === 'OTHER_GENESIS') {
+      throw new ValidatorError(
+        'GENESIS_MISMATCH',
+        `${dir} holds the chain of another genesis; give the right file, or an empty folder`,
+        { dir, ...cause.details },
+        { cause },
+      )
+    }
+    if (cause.code === 'BAD_GENESIS') {
+      throw new ValidatorError('GENESIS_MALFORMED', `genesis: ${cause.message}`, cause.details, { cause })
+    }
+    throw cause
+  }
+}
+
+function ledgerGenesis({ timeMs, allocations }: GenesisFile): Genesis {
+  const alloc = Object.fromEntries(allocations.map(({ address, balance }) => [address, { balance }]))
+  return { timestampMs: timeMs, alloc }
+}
+
+function statusOf(
+  params: Params,
+  genesis: GenesisFile,
+  ledger: Ledger,
+  mempool: Mempool,
+  orderer: SingleOrderer,
+  rpc: RpcServer | undefined,
+): object {
+  const { head } = ledger
+  const epoch = Math.floor((head.timestampMs - genesis.timeMs) / (params.slotMs * params.slotsPerEpoch))
+  return {
+    role: 'validator',
+    chainId: params.chainId,
+    preset: params.name,
+    genesisHash: bytesToHex(ledger.genesisHash),
+    height: head.number.toString(),
+    headHash: bytesToHex(head.hash),
+    headTimestampMs: head.timestampMs,
+    epoch,
+    era: Math.floor(epoch / params.epochsPerEra),
+    baseFeeWei: ledger.nextBaseFee.toString(),
+    mempool: { ...mempool.counts(), bytes: mempool.bytes },
+    orderer: orderer.status(),
+    // A single validator has nobody to talk to.
+    peers: [],
+    rpc: rpc?.counts,
+  }
+}
+
+function healthOf(ledger: Ledger, heartbeatMs: number): HealthReport {
+  const ageMs = Date.now() - ledger.head.timestampMs
+  // Before the first block the head is the genesis, which may be of any age.
+  const isMoving = ledger.head.number === 0n || ageMs < heartbeatMs + STALL_MS
+  const halted = ledger.halted
+  const checks = [
+    { name: 'execution', ok: halted === undefined, ...(halted && { detail: halted.message }) },
+    { name: 'chain', ok: isMoving, detail: `block ${ledger.head.number}, ${Math.round(ageMs / 1000)} s old` },
+  ]
+  return { ok: checks.every(({ ok }) => ok), checks }
+}

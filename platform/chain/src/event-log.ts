@@ -1,0 +1,38 @@
+import { moduleAbis } from '@cumulus/ledger'
+import { type Abi, decodeEventLog, encodeEventTopics, type RpcLog } from 'viem'
+import type { AnyChainEvent, EventFilter, EventName, ModuleName } from './modules.ts'
+
+const moduleAt = new Map(
+  Object.entries(moduleAbis).map(([name, { address }]) => [address.toLowerCase(), name as ModuleName]),
+)
+
+/** The event that a log stands for; undefined if no module emitted it, or a module newer than this client. */
+export function decodeLog(log: RpcLog): AnyChainEvent | undefined {
+  const module = moduleAt.get(log.address.toLowerCase())
+  if (!module) return undefined
+  let decoded: { eventName?: string; args?: unknown }
+  try {
+    decoded = decodeEventLog({ abi: moduleAbis[module].abi as Abi, data: log.data, topics: log.topics, strict: true })
+  } catch {
+    return undefined
+  }
+  return {
+    module,
+    name: decoded.eventName,
+    args: decoded.args ?? {},
+    blockNumber: BigInt(log.blockNumber!),
+    blockHash: log.blockHash,
+    logIndex: Number(log.logIndex),
+    transactionHash: log.transactionHash,
+  } as AnyChainEvent
+}
+
+/** Parameters of `eth_getLogs` besides the range. */
+export function logQuery<Module extends ModuleName, Name extends EventName<Module>>(
+  module: Module,
+  name: Name,
+  args: EventFilter<Module, Name> | undefined,
+): { address: string; topics: unknown } {
+  const { abi, address } = moduleAbis[module]
+  return { address, topics: encodeEventTopics({ abi, eventName: name, args } as never) }
+}
