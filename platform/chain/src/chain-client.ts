@@ -1,17 +1,10 @@
 import { bytesToHex } from '@cumulus/bytes'
-import { moduleAbis } from '@cumulus/ledger'
+import { moduleAbis } from '@cumulus/ledger/modules'
 import type { Params } from '@cumulus/params'
 import { type Logger, type Metrics, sleep } from '@cumulus/service'
-import {
-  type Abi,
-  type Address,
-  decodeFunctionResult,
-  encodeFunctionData,
-  type Hex,
-  type RpcLog,
-  type RpcTransactionReceipt,
-} from 'viem'
+import type { Abi, Address, Hex, RpcLog, RpcTransactionReceipt } from 'viem'
 import { type PrivateKeyAccount, privateKeyToAccount } from 'viem/accounts'
+import { decodeFunctionResult, encodeFunctionData } from 'viem/utils'
 import { abortable } from './abortable.ts'
 import { ChainError } from './chain-error.ts'
 import { decodeLog, logQuery } from './event-log.ts'

@@ -1,5 +1,6 @@
-import { moduleAbis } from '@cumulus/ledger'
-import { type Abi, decodeEventLog, encodeEventTopics, type RpcLog } from 'viem'
+import { moduleAbis } from '@cumulus/ledger/modules'
+import type { Abi, RpcLog } from 'viem'
+import { decodeEventLog, encodeEventTopics } from 'viem/utils'
 import type { AnyChainEvent, EventFilter, EventName, ModuleName } from './modules.ts'
 
 const moduleAt = new Map(

@@ -1,4 +1,4 @@
-import type { ModuleName, moduleAbis } from '@cumulus/ledger'
+import type { ModuleName, moduleAbis } from '@cumulus/ledger/modules'
 import type {
   ContractEventArgs,
   ContractEventArgsFromTopics,
@@ -9,7 +9,7 @@ import type {
   Hash,
 } from 'viem'
 
-export type { ModuleName } from '@cumulus/ledger'
+export type { ModuleName } from '@cumulus/ledger/modules'
 
 type Reading = 'view' | 'pure'
 type Writing = 'nonpayable' | 'payable'

@@ -1,5 +1,6 @@
-import { moduleAbis } from '@cumulus/ledger'
-import { type Abi, decodeErrorResult, type Hex, parseAbi } from 'viem'
+import { moduleAbis } from '@cumulus/ledger/modules'
+import type { Abi, Hex } from 'viem'
+import { decodeErrorResult, parseAbi } from 'viem/utils'
 import { ChainError } from './chain-error.ts'
 import type { RpcRefusal } from './rpc-connection.ts'
 

@@ -1,6 +1,7 @@
 import { type Logger, limitConcurrency, sleep } from '@cumulus/service'
-import { type Address, type Hash, type Hex, keccak256, type RpcTransactionReceipt } from 'viem'
+import type { Address, Hash, Hex, RpcTransactionReceipt } from 'viem'
 import type { PrivateKeyAccount } from 'viem/accounts'
+import { keccak256 } from 'viem/utils'
 import { abortable } from './abortable.ts'
 import { ChainError } from './chain-error.ts'
 import type { ChainMetrics } from './metrics.ts'

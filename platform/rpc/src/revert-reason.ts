@@ -1,5 +1,5 @@
 import { bytesToHex } from '@cumulus/bytes'
-import { decodeErrorResult, parseAbi } from 'viem'
+import { decodeErrorResult, parseAbi } from 'viem/utils'
 
 const standardErrors = parseAbi(['error Error(string reason)', 'error Panic(uint256 code)'])
 
