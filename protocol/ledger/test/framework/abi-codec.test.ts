@@ -121,7 +121,7 @@ describe('the compiled ABI codec', () => {
 
   it('refuses short data', () => {
     refused(['uint256'], '00'.repeat(31), /too short/)
-    refused(['bytes'], word(32) + word(5) + '01', /too short/)
+    refused(['bytes'], `${word(32) + word(5)}01`, /too short/)
     refused(['string'], word(64), /too short/)
   })
 
