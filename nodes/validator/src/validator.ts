@@ -5,6 +5,7 @@ import { type AccessRules, type RpcLimits, type RpcServer, startRpcServer } from
 import type { HealthReport, RoleContext, RunningRole } from '@cumulus/service'
 import type { Address } from '@cumulus/types'
 import { BlockExecutor } from './block-executor.ts'
+import { clientVersion } from './client-version.ts'
 import { FolderLock } from './folder-lock.ts'
 import { type GenesisFile, paramsOf, readGenesis } from './genesis-file.ts'
 import { LedgerView } from './ledger-view.ts'
@@ -93,7 +94,6 @@ async function run(
   let rpc: RpcServer | undefined
   const status = () => statusOf(params, genesis, ledger, mempool, orderer, rpc)
   const health = () => healthOf(ledger, heartbeatMs)
-  const clientVersion = `cumulus/v0.1.0/${process.platform}-${process.arch}/node${process.versions.node}`
   const view = new LedgerView({ ledger, mempool, clientVersion, status })
   rpc = await startRpcServer({ chain: view, log: log.child({ part: 'rpc' }), metrics, health }, config.rpc)
 

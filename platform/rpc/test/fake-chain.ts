@@ -1,0 +1,190 @@
+import { bytesToHex, hexToBytes } from '@cumulus/bytes'
+import { keccak256 } from '@cumulus/hash'
+import type { Address } from '@cumulus/types'
+import type {
+  CallOutcome,
+  CallRequest,
+  ChainView,
+  GasEstimate,
+  Hash,
+  PendingView,
+  PlacedLog,
+  StateView,
+  ViewBlock,
+  ViewLog,
+  ViewReceipt,
+  ViewTransaction,
+} from '../src/chain-view.ts'
+
+export const alice: Address = `0x${'a1'.repeat(20)}`
+export const token: Address = `0x${'70'.repeat(20)}`
+
+export function word(value: number | bigint): Hash {
+  return `0x${value.toString(16).padStart(64, '0')}`
+}
+
+/** A chain in memory that does what a test tells it: each block has one transaction with the given logs. */
+export class FakeChain implements ChainView {
+  readonly chainId = 27_103
+  readonly clientVersion = 'cumulus/test'
+  readonly minTip = 7n
+  readonly blocks: { block: ViewBlock; receipts: ViewReceipt[]; logs: PlacedLog[] }[] = []
+  /** What calls do; replaced by tests. */
+  onCall: (request: CallRequest) => Promise<CallOutcome> = async () => ({
+    kind: 'returned',
+    data: new Uint8Array(32),
+    gasUsed: 21_000n,
+  })
+  submitted: Uint8Array[] = []
+  submitError: Error | undefined
+  readonly #blockListeners = new Set<(block: ViewBlock) => void>()
+  readonly #pendingListeners = new Set<(hash: Hash) => void>()
+
+  constructor() {
+    this.append([])
+  }
+
+  append(logs: readonly ViewLog[]): ViewBlock {
+    const number = BigInt(this.blocks.length)
+    const transaction: ViewTransaction = {
+      hash: bytesToHex(keccak256(new TextEncoder().encode(`transaction ${number}`))),
+      type: 2,
+      from: alice,
+      to: token,
+      nonce: number,
+      gasLimit: 100_000n,
+      value: 5n,
+      data: Uint8Array.of(1, 2, 3),
+      maxFeePerGas: 100n,
+      maxPriorityFeePerGas: 9n,
+      accessList: [],
+      chainId: 27_103n,
+      v: 1n,
+      r: 2n,
+      s: 3n,
+    }
+    const logsBloom = bloomOf(logs)
+    const block: ViewBlock = {
+      number,
+      hash: bytesToHex(keccak256(new TextEncoder().encode(`block ${number}`))),
+      parentHash: this.blocks.at(-1)?.block.hash ?? word(0),
+      stateRoot: word(1),
+      transactionsRoot: word(2),
+      receiptsRoot: word(3),
+      logsBloom,
+      miner: alice,
+      mixHash: word(4),
+      gasLimit: 1_000_000n,
+      gasUsed: 50_000n,
+      baseFeePerGas: 20n,
+      timestamp: 1_700_000_000n + number,
+      extraData: '0x',
+      sizeBytes: 600,
+      transactions: [transaction],
+    }
+    const receipt: ViewReceipt = {
+      ok: true,
+      gasUsed: 50_000n,
+      cumulativeGasUsed: 50_000n,
+      effectiveGasPrice: 29n,
+      contractAddress: null,
+      logsBloom,
+      logs,
+    }
+    const placed = logs.map((log, logIndex) => ({
+      ...log,
+      transactionHash: transaction.hash,
+      transactionIndex: 0,
+      logIndex,
+    }))
+    this.blocks.push({ block, receipts: [receipt], logs: placed })
+    for (const listener of this.#blockListeners) listener(block)
+    return block
+  }
+
+  announce(hash: Hash): void {
+    for (const listener of this.#pendingListeners) listener(hash)
+  }
+
+  get listenerCount(): number {
+    return this.#blockListeners.size + this.#pendingListeners.size
+  }
+
+  head = () => this.blocks.at(-1)!.block
+  finalizedNumber = () => this.head().number
+  nextBaseFee = () => 21n
+  block = (number: bigint) => this.blocks[Number(number)]?.block
+  bloom = (number: bigint) => this.block(number)?.logsBloom
+  numberOf = (hash: Hash) => this.blocks.find(({ block }) => block.hash === hash)?.block.number
+  receipts = (number: bigint) => this.blocks[Number(number)]?.receipts
+  logs = (number: bigint) => this.blocks[Number(number)]?.logs ?? []
+  place = (hash: Hash) => {
+    const at = this.blocks.findIndex(({ block }) => block.transactions[0]?.hash === hash)
+    return at < 0 ? undefined : { blockNumber: BigInt(at), index: 0 }
+  }
+
+  /** Only the head's state is kept. */
+  state = (at: bigint | 'latest'): StateView | undefined => {
+    if (at !== 'latest' && at !== this.head().number) return undefined
+    return {
+      balance: () => 1_000n,
+      nonce: () => 3n,
+      code: () => Uint8Array.of(0xfe),
+      storage: (_, slot) => slot * 2n,
+      proof: (_, slots) => ({
+        balance: 1_000n,
+        nonce: 3n,
+        codeHash: word(5),
+        storageHash: word(6),
+        accountProof: [Uint8Array.of(1)],
+        storageProof: slots.map((slot) => ({ slot, value: slot * 2n, proof: [] })),
+      }),
+      call: (request) => this.onCall(request),
+      estimateGas: async (request): Promise<GasEstimate> => {
+        const outcome = await this.onCall(request)
+        return outcome.kind === 'returned' ? { kind: 'estimated', gas: outcome.gasUsed } : outcome
+      },
+    }
+  }
+
+  readonly pending: PendingView = {
+    counts: () => ({ pending: 2, queued: 1 }),
+    transaction: () => undefined,
+    nextNonce: () => 5n,
+    submit: async (raw) => {
+      if (this.submitError) throw this.submitError
+      this.submitted.push(raw)
+      return bytesToHex(keccak256(raw))
+    },
+  }
+
+  onBlock = (listener: (block: ViewBlock) => void) => {
+    this.#blockListeners.add(listener)
+    return () => this.#blockListeners.delete(listener)
+  }
+  onPending = (listener: (hash: Hash) => void) => {
+    this.#pendingListeners.add(listener)
+    return () => this.#pendingListeners.delete(listener)
+  }
+  syncing = () => undefined
+  status = () => ({ height: this.head().number.toString() })
+}
+
+/** The yellow paper's M3:2048, written down naively. */
+export function bloomOf(logs: readonly ViewLog[]): Uint8Array {
+  const bloom = new Uint8Array(256)
+  for (const log of logs) {
+    for (const item of [log.address, ...log.topics]) {
+      const digest = keccak256(hexToBytes(item))
+      for (const at of [0, 2, 4]) {
+        const bit = (digest[at]! * 256 + digest[at + 1]!) % 2048
+        bloom[255 - Math.floor(bit / 8)]! |= 1 << (bit % 8)
+      }
+    }
+  }
+  return bloom
+}
+
+export function log(topic: number | bigint, address: Address = token): ViewLog {
+  return { address, topics: [word(topic), word(99)], data: Uint8Array.of(7) }
+}

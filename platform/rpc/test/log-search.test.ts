@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import type { Address } from '@cumulus/types'
+import fc from 'fast-check'
+import { BloomQuery } from '../src/bloom.ts'
+import type { ViewLog } from '../src/chain-view.ts'
+import type { LogFilter } from '../src/decode.ts'
+import { matches, searchLogs } from '../src/log-search.ts'
+import { bloomOf, FakeChain, log, word } from './fake-chain.ts'
+
+const anyAddress = fc.constantFrom<Address>(`0x${'01'.repeat(20)}`, `0x${'02'.repeat(20)}`, `0x${'03'.repeat(20)}`)
+const anyTopic = fc.integer({ min: 0, max: 4 }).map(word)
+const anyLog: fc.Arbitrary<ViewLog> = fc.record({
+  address: anyAddress,
+  topics: fc.array(anyTopic, { maxLength: 4 }),
+  data: fc.constant(new Uint8Array(0)),
+})
+const anyFilter: fc.Arbitrary<LogFilter> = fc.record({
+  addresses: fc.option(
+    fc.uniqueArray(anyAddress, { minLength: 1 }).map((all) => new Set(all)),
+    { nil: undefined },
+  ),
+  topics: fc.array(fc.option(fc.array(anyTopic, { minLength: 1, maxLength: 3 }), { nil: undefined }), { maxLength: 4 }),
+})
+
+describe('a log filter', () => {
+  it('never misses a matching log because of a bloom', () => {
+    fc.assert(
+      fc.property(fc.array(anyLog, { maxLength: 5 }), anyFilter, (logs, filter) => {
+        if (logs.some((one) => matches(filter, one))) assert.ok(new BloomQuery(filter).mayMatch(bloomOf(logs)))
+      }),
+    )
+  })
+
+  it('finds the same logs as looking at each of them, in order', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.array(anyLog, { maxLength: 3 }), { maxLength: 8 }),
+        anyFilter,
+        async (blocks, filter) => {
+          const chain = new FakeChain()
+          for (const logs of blocks) chain.append(logs)
+          const found = await searchLogs(chain, filter, 0n, chain.head().number, 1_000)
+          const expected = blocks.flatMap((logs, index) =>
+            logs.flatMap((one, logIndex) => (matches(filter, one) ? [[index + 1, logIndex]] : [])),
+          )
+          assert.deepEqual(
+            found.map(({ blockNumber, logIndex }) => [Number(blockNumber), Number(logIndex)]),
+            expected,
+          )
+        },
+      ),
+      { numRuns: 50 },
+    )
+  })
+
+  it('with more positions than a log has topics does not match it', () => {
+    assert.equal(matches({ addresses: undefined, topics: [undefined, undefined, undefined] }, log(1)), false)
+    assert.equal(matches({ addresses: undefined, topics: [undefined, undefined] }, log(1)), true)
+  })
+
+  it('that finds too much is refused, not cut', async () => {
+    const chain = new FakeChain()
+    for (let i = 0; i < 5; i++) chain.append([log(1), log(2)])
+    await assert.rejects(searchLogs(chain, { addresses: undefined, topics: [] }, 0n, 5n, 9), { code: 'LIMIT_EXCEEDED' })
+  })
+})

@@ -1,0 +1,173 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { hexToBytes } from '@cumulus/bytes'
+import { createPublicClient, encodeErrorResult, http, parseAbi } from 'viem'
+import { alice, log, token, word } from './fake-chain.ts'
+import { Harness } from './harness.ts'
+
+describe('the method table', () => {
+  let rpc: Harness
+  before(async () => {
+    rpc = await Harness.start({
+      limits: { logRangeBlocksMax: 8, logCountMax: 6, feeHistoryBlocksMax: 4, proofKeysMax: 2 },
+    })
+    for (let i = 1; i <= 5; i++) rpc.chain.append([log(i)])
+  })
+  after(() => rpc.close())
+
+  it('answers requests without params', async () => {
+    assert.equal(await rpc.result('eth_chainId'), '0x69df')
+    assert.equal(await rpc.result('net_version'), '27103')
+    assert.equal(await rpc.result('eth_blockNumber', null), '0x5')
+    assert.deepEqual(await rpc.result('eth_accounts'), [])
+    assert.equal(await rpc.result('eth_syncing'), false)
+    assert.deepEqual(await rpc.result('txpool_status'), { pending: '0x2', queued: '0x1' })
+    assert.deepEqual(await rpc.result('cumulus_status'), { height: '5' })
+  })
+
+  it('knows an unknown method by exactly -32601, also one that every object has', async () => {
+    for (const method of ['eth_fillTransaction', 'constructor', '__proto__', 'toString', '']) {
+      assert.equal((await rpc.ask(method)).error?.code, -32601, method)
+    }
+  })
+
+  it('shows blocks, transactions and receipts as viem reads them', async () => {
+    const client = createPublicClient({ transport: http(rpc.url) })
+    const block = await client.getBlock({ blockNumber: 3n, includeTransactions: true })
+    assert.equal(block.hash, rpc.chain.block(3n)!.hash)
+    assert.equal(block.transactions[0]!.maxFeePerGas, 100n)
+    assert.equal(block.transactions[0]!.gasPrice, 29n)
+    assert.equal((await client.getBlock({ blockHash: block.hash! })).number, 3n)
+    const { hash } = block.transactions[0]!
+    assert.equal((await client.getTransaction({ hash })).blockNumber, 3n)
+    const receipt = await client.getTransactionReceipt({ hash })
+    assert.deepEqual([receipt.status, receipt.gasUsed, receipt.logs.length], ['success', 50_000n, 1])
+    assert.equal(await client.getBlockTransactionCount({ blockHash: block.hash! }), 1)
+    assert.equal(await client.getBalance({ address: alice }), 1_000n)
+    assert.equal(await client.getTransactionCount({ address: alice }), 3)
+    assert.equal(await client.getTransactionCount({ address: alice, blockTag: 'pending' }), 5)
+    assert.equal(await client.getStorageAt({ address: alice, slot: '0x4' }), word(8))
+    const proof = await client.getProof({ address: alice, storageKeys: [word(7)] })
+    assert.equal(proof.storageProof[0]?.value, 14n)
+  })
+
+  it('has null for what is not there', async () => {
+    assert.equal(await rpc.result('eth_getBlockByNumber', ['0x99', false]), null)
+    assert.equal(await rpc.result('eth_getBlockByHash', [word(1)]), null)
+    assert.equal(await rpc.result('eth_getTransactionByHash', [word(1)]), null)
+    assert.equal(await rpc.result('eth_getTransactionReceipt', [word(1)]), null)
+    assert.equal(await rpc.result('eth_getBlockTransactionCountByNumber', ['0x99']), null)
+  })
+
+  it('says when a state is not kept, and when a block is not there yet', async () => {
+    assert.match((await rpc.ask('eth_getBalance', [alice, '0x1'])).error!.message, /state of block 1 is not kept/)
+    assert.equal((await rpc.ask('eth_getBalance', [alice, '0x99'])).error!.code, -32001)
+    assert.equal(await rpc.result('eth_getBalance', [alice, { blockHash: rpc.chain.head().hash }]), '0x3e8')
+    assert.equal(await rpc.result('eth_getBalance', [alice, 'finalized']), '0x3e8')
+  })
+
+  it('gives revert data as one hex string, from calls and from estimates', async () => {
+    const abi = parseAbi(['error Error(string reason)'])
+    const data = encodeErrorResult({ abi, errorName: 'Error', args: ['not today'] })
+    rpc.chain.onCall = async () => ({ kind: 'reverted', data: hexToBytes(data), gasUsed: 30_000n })
+    for (const method of ['eth_call', 'eth_estimateGas']) {
+      const { error } = await rpc.ask(method, [{ to: token, data: '0x12345678' }, 'latest'])
+      assert.deepEqual(error, { code: 3, message: 'execution reverted: not today', data })
+    }
+    rpc.chain.onCall = async () => ({ kind: 'failed', reason: 'out of gas', gasUsed: 30_000n })
+    assert.deepEqual((await rpc.ask('eth_call', [{ to: token }])).error, { code: -32000, message: 'out of gas' })
+  })
+
+  it('caps the gas of calls, and refuses overrides instead of ignoring them', async () => {
+    let gas: bigint | undefined
+    rpc.chain.onCall = async (request) => {
+      gas = request.gas
+      return { kind: 'returned', data: Uint8Array.of(9), gasUsed: 1n }
+    }
+    assert.equal(await rpc.result('eth_call', [{ to: token, gas: '0xffffffffffff' }, 'latest', {}]), '0x09')
+    assert.equal(gas, 30_000_000n)
+    const refused = await rpc.ask('eth_call', [{ to: token }, 'latest', { [token]: { balance: '0x1' } }])
+    assert.equal(refused.error?.code, -32602)
+  })
+
+  it('names the parameter that is wrong', async () => {
+    const wrong: [string, unknown[], RegExp][] = [
+      ['eth_getBalance', [], /parameter 1 must be an address of 20 bytes, not nothing/],
+      ['eth_getBalance', ['0x12'], /parameter 1 must be an address/],
+      ['eth_getBalance', [alice, 'newest'], /parameter 2 must be a block number/],
+      ['eth_getTransactionByHash', [5], /parameter 1 must be a hash/],
+      ['eth_call', [[]], /parameter 1 must be an object/],
+      ['eth_call', [{ to: token, data: '0x123' }], /parameter 1\.data must be bytes/],
+      ['eth_getLogs', [{ fromBlock: '0x2', blockHash: word(1) }], /both blockHash and a range/],
+      ['eth_getLogs', [{ topics: [word(1), [word(2), 3]] }], /topics\[1\]\[1\] must be a hash/],
+      ['eth_getLogs', [{ fromBlock: '0x5', toBlock: '0x2' }], /ends \(2\) before it begins \(5\)/],
+      ['eth_feeHistory', ['0x2', 'latest', [50, 10]], /ascending/],
+      ['eth_chainId', ['0x1'], /too many parameters/],
+      ['eth_sendRawTransaction', ['zz'], /parameter 1 must be bytes/],
+    ]
+    for (const [method, params, message] of wrong) {
+      const { error } = await rpc.ask(method, params)
+      assert.equal(error?.code, -32602, method)
+      assert.match(error.message, message)
+    }
+    assert.equal((await rpc.ask('eth_getBalance', { address: alice })).error?.code, -32602)
+  })
+
+  it('finds logs by address, topics and range', async () => {
+    const topics = (found: unknown) => (found as { topics: string[] }[]).map((one) => Number(one.topics[0]))
+    assert.deepEqual(
+      topics(await rpc.result('eth_getLogs', [{ fromBlock: '0x0', toBlock: 'latest' }])),
+      [1, 2, 3, 4, 5],
+    )
+    assert.deepEqual(topics(await rpc.result('eth_getLogs', [{ fromBlock: '0x2', toBlock: '0x3' }])), [2, 3])
+    assert.deepEqual(
+      topics(await rpc.result('eth_getLogs', [{ fromBlock: '0x0', topics: [[word(2), word(5)]] }])),
+      [2, 5],
+    )
+    assert.deepEqual(topics(await rpc.result('eth_getLogs', [{ fromBlock: '0x0', address: alice }])), [])
+    assert.deepEqual(topics(await rpc.result('eth_getLogs', [{}])), [5])
+    assert.deepEqual(topics(await rpc.result('eth_getLogs', [{ blockHash: rpc.chain.block(4n)!.hash }])), [4])
+  })
+
+  it('has fees, and a history of them that is cut to the limit', async () => {
+    assert.equal(await rpc.result('eth_maxPriorityFeePerGas'), '0x9')
+    assert.equal(await rpc.result('eth_gasPrice'), '0x1e')
+    assert.deepEqual(await rpc.result('eth_feeHistory', ['0x400', 'latest', [0, 100]]), {
+      oldestBlock: '0x2',
+      baseFeePerGas: ['0x14', '0x14', '0x14', '0x14', '0x15'],
+      gasUsedRatio: [0.05, 0.05, 0.05, 0.05],
+      reward: [
+        ['0x9', '0x9'],
+        ['0x9', '0x9'],
+        ['0x9', '0x9'],
+        ['0x9', '0x9'],
+      ],
+    })
+  })
+
+  it('hands over transactions, and says why one is refused', async () => {
+    assert.match((await rpc.result('eth_sendRawTransaction', ['0x02c0'])) as string, /^0x[0-9a-f]{64}$/)
+    assert.deepEqual(rpc.chain.submitted.at(-1), Uint8Array.of(2, 0xc0))
+    rpc.chain.submitError = Object.assign(new Error('nonce too low: next nonce 4, tx nonce 3'), {
+      code: 'NONCE_TOO_LOW',
+    })
+    assert.deepEqual((await rpc.ask('eth_sendRawTransaction', ['0x02c0'])).error, {
+      code: -32000,
+      message: 'nonce too low: next nonce 4, tx nonce 3',
+      data: { code: 'NONCE_TOO_LOW' },
+    })
+  })
+
+  it('tells nothing of its own faults to strangers', async () => {
+    rpc.chain.onCall = async () => {
+      throw new Error('secret of the house')
+    }
+    const { error } = await rpc.ask('eth_call', [{ to: token }])
+    assert.deepEqual(error, { code: -32603, message: 'internal error; the log of the node has more' })
+  })
+
+  it('bounds proofs', async () => {
+    const keys = [word(1), word(2), word(3)]
+    assert.equal((await rpc.ask('eth_getProof', [alice, keys, 'latest'])).error?.code, -32005)
+  })
+})
