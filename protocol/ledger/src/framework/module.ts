@@ -436,7 +436,7 @@ function compileError(error: AbiError): (...values: unknown[]) => Revert {
 }
 
 /** `name(type,type)`, as it is hashed. */
-export function canonical(item: { readonly name: string; readonly inputs: readonly AbiParameter[] }): string {
+function canonical(item: { readonly name: string; readonly inputs: readonly AbiParameter[] }): string {
   return `${item.name}(${item.inputs.map(canonicalType).join(',')})`
 }
 
@@ -447,7 +447,7 @@ function canonicalType(parameter: AbiParameter): string {
 }
 
 /** First four bytes of the hash of a function's signature, as a number. */
-export function selectorOf(item: AbiFunction): number {
+function selectorOf(item: AbiFunction): number {
   return selectorIn(keccak256(utf8Encode(canonical(item))))
 }
 

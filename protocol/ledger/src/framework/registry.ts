@@ -54,7 +54,7 @@ export class ModuleRegistry {
     if (!module) throw new Error(`no module at ${message.to}`)
     const gas = new GasMeter(message.gasLimit)
     const readOnly = message.isStatic || message.kind === 'staticcall' || module.isView(message.data)
-    const execution = new Execution(state, block, { origin: message.origin, gas, readOnly })
+    const execution = new Execution(state, block, { origin: message.origin.toLowerCase() as Address, gas, readOnly })
     let output: Uint8Array
     state.checkpoint()
     try {

@@ -334,7 +334,31 @@ describe('the gas of a module call', () => {
   })
 })
 
+/** The example in the README. */
+const counter = module({
+  name: 'Counter',
+  address: '0x0000000000000000000000000000000000000cff',
+  storage: { countOf: dict(address, u64) },
+  events: { Counted: 'event Counted(address indexed who, uint64 count)' },
+})
+  .fn('function count(uint64 by) returns (uint64 count)', 0, (c, by) => {
+    require(by > 0n, 'nothing to count')
+    const count = c.s.countOf.get(c.caller) + by
+    c.s.countOf.set(c.caller, count)
+    c.emit.Counted(c.caller, count)
+    return count
+  })
+  .view('function countOf(address who) view returns (uint64)', (c, who) => c.s.countOf.get(who))
+
 describe('a module definition', () => {
+  it('is all there is to write', () => {
+    const chain = new TestChain([counter])
+    assert.equal(chain.call(counter, 'count', [2n], { from: alice }), 2n)
+    assert.equal(chain.call(counter, 'count', [3n], { from: alice }), 5n)
+    assert.equal(chain.call(counter, 'countOf', [alice]), 5n)
+    refusedWith(chain, /nothing to count/, () => chain.call(counter, 'count', [0n]))
+  })
+
   it('becomes the Solidity interface that contracts import', () => {
     assert.equal(
       solidityInterface(bank),
