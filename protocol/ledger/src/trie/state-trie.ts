@@ -82,14 +82,15 @@ export class StateTrie {
   #applySlots(account: DirtyAccount): Uint8Array {
     const trie = this.#storageTrie(account.address, account.storageRoot)
     for (const { slot, value } of account.slots) {
-      const key = keccak256(wordToBytes(slot))
+      const word = wordToBytes(slot)
+      const key = concatBytes(account.address, word)
       if (value === 0n) {
-        trie.delete(key)
-        this.#writes.push({ table: 'slot', key: slotKey(account.address, slot), value: undefined })
+        trie.delete(keccak256(word))
+        this.#writes.push({ table: 'slot', key, value: undefined })
       } else {
         const bytes = integerToBytes(value)
-        trie.put(key, encodeRlp(bytes))
-        this.#writes.push({ table: 'slot', key: slotKey(account.address, slot), value: bytes })
+        trie.put(keccak256(word), encodeRlp(bytes))
+        this.#writes.push({ table: 'slot', key, value: bytes })
       }
     }
     const root = trie.commit()

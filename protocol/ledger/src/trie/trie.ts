@@ -9,9 +9,13 @@ import {
   type Extension,
   encodeNode,
   extension,
+  HASH_REF_BYTES,
   type Leaf,
   leaf,
   type Node,
+  refOf,
+  type Unloaded,
+  unloaded,
 } from './node.ts'
 
 /** keccak256(rlp('')): the root of a trie that holds nothing. */
@@ -50,7 +54,7 @@ export class Trie {
 
   constructor(store: NodeStore = noNodeStore, root: Uint8Array = EMPTY_ROOT) {
     this.#store = store
-    this.#root = equalBytes(root, EMPTY_ROOT) ? undefined : { kind: 'unloaded', ref: hashRef(root) }
+    this.#root = equalBytes(root, EMPTY_ROOT) ? undefined : unloaded(hashRef(root), 0)
   }
 
   /** Nodes held in memory; an upper bound between calls of `unload`. */
@@ -84,7 +88,7 @@ export class Trie {
       if (this.#stale.size > 0) this.#stale.add('')
     } else {
       this.#hash(root, new Uint8Array(0), true)
-      hash = root.ref!.slice(1)
+      hash = refOf(root).slice(1)
     }
     for (const path of this.#stale) this.#store.write(stringToPath(path), undefined)
     this.#stale.clear()
@@ -109,20 +113,21 @@ export class Trie {
     if (this.#root === undefined || this.#root.kind === 'unloaded') return
     this.#nodeCount = this.#unloadBelow(this.#root, this.#generation - 1)
     if (this.#nodeCount > keepCount) {
-      this.#root = { kind: 'unloaded', ref: this.#root.ref! }
+      this.#root = unloaded(this.#root.ref!, this.#root.refAt)
       this.#nodeCount = 0
     }
   }
 
-  #load(ref: Uint8Array, path: Nibbles): Leaf | Extension | Branch {
-    const rlp = this.#store.read(path)
-    const hash = ref.subarray(1)
+  #load({ ref, refAt, refLength }: Unloaded, path: Nibbles): Leaf | Extension | Branch {
+    // Copied, because the node keeps it and the store's may be gone with its next write.
+    const rlp = this.#store.read(path)?.slice()
+    const hash = ref.subarray(refAt + 1, refAt + refLength)
     // A node that is not what its parent names means a damaged store: going on would fork the chain.
     if (rlp === undefined || !equalBytes(keccak256(rlp), hash)) {
       assert.fail(`trie node at "${path.join('.')}" is ${rlp ? 'damaged' : 'lost'}`)
     }
     this.#nodeCount++
-    return decodeNode(rlp, ref, this.#generation)
+    return decodeNode(rlp, ref, refAt, refLength, this.#generation)
   }
 
   #walk(key: Nibbles, proof: Uint8Array[] | undefined): Uint8Array | undefined {
@@ -133,12 +138,12 @@ export class Trie {
     }
     while (node !== undefined) {
       if (node.kind === 'unloaded') {
-        node = this.#load(node.ref, key.subarray(0, at))
+        node = this.#load(node, key.subarray(0, at))
         replace(node)
       }
       node.usedIn = this.#generation
       // A node shorter than 32 bytes is part of its parent, except for the root.
-      if (proof && (at === 0 || node.ref!.length === 33)) proof.push(encodeNode(node))
+      if (proof && (at === 0 || node.refLength === HASH_REF_BYTES)) proof.push(encodeNode(node))
       if (node.kind === 'leaf') {
         return commonLength(node.path, key, at) === node.path.length ? node.value : undefined
       }
@@ -164,7 +169,7 @@ export class Trie {
 
   #insert(node: Node | undefined, key: Nibbles, at: number, value: Uint8Array): Node {
     if (node === undefined) return this.#newLeaf(key.slice(at), value)
-    if (node.kind === 'unloaded') node = this.#load(node.ref, key.subarray(0, at))
+    if (node.kind === 'unloaded') node = this.#load(node, key.subarray(0, at))
     node.usedIn = this.#generation
     if (node.kind === 'branch') {
       const index = key[at]
@@ -208,7 +213,7 @@ export class Trie {
 
   #remove(node: Node | undefined, key: Nibbles, at: number): Node | undefined {
     if (node === undefined) return undefined
-    if (node.kind === 'unloaded') node = this.#load(node.ref, key.subarray(0, at))
+    if (node.kind === 'unloaded') node = this.#load(node, key.subarray(0, at))
     node.usedIn = this.#generation
     if (node.kind === 'leaf') {
       if (at + node.path.length !== key.length || commonLength(node.path, key, at) !== node.path.length) return node
@@ -247,7 +252,7 @@ export class Trie {
     // One child is left: the branch gives way to it.
     const path = appendNibble(key.subarray(0, at), last)
     let child = node.children[last]!
-    if (child.kind === 'unloaded') child = this.#load(child.ref, path)
+    if (child.kind === 'unloaded') child = this.#load(child, path)
     return this.#merge(path.subarray(at), child, path)
   }
 
@@ -285,18 +290,20 @@ export class Trie {
       this.#store.write(path, rlp)
       if (this.#stale.size > 0) this.#stale.delete(pathToString(path))
     }
+    node.refAt = 0
+    node.refLength = node.ref.length
   }
 
   #unloadBelow(node: Node, since: number): number {
     let count = 1
     if (node.kind === 'extension') {
-      if (isIdle(node.child, since)) node.child = { kind: 'unloaded', ref: node.child.ref! }
+      if (isIdle(node.child, since)) node.child = unloaded(node.child.ref!, node.child.refAt)
       else if (node.child.kind !== 'unloaded') count += this.#unloadBelow(node.child, since)
     } else if (node.kind === 'branch') {
       for (let i = 0; i < 16; i++) {
         const child = node.children[i]
         if (child === undefined || child.kind === 'unloaded') continue
-        if (isIdle(child, since)) node.children[i] = { kind: 'unloaded', ref: child.ref! }
+        if (isIdle(child, since)) node.children[i] = unloaded(child.ref!, child.refAt)
         else count += this.#unloadBelow(child, since)
       }
     }
@@ -306,7 +313,7 @@ export class Trie {
 
 /** Whether a node can be dropped: it is stored under its own path, and nobody came by since. */
 function isIdle(node: Node, since: number): boolean {
-  return node.kind !== 'unloaded' && node.usedIn < since && node.ref!.length === 33
+  return node.kind !== 'unloaded' && node.usedIn < since && node.refLength === HASH_REF_BYTES
 }
 
 function hashRef(hash: Uint8Array): Uint8Array {

@@ -135,6 +135,7 @@ export interface Fixture {
   readonly modules: TestModule
 }
 
+/** With `TestModule` for modules unless told otherwise; `modules` of the result means nothing then. */
 export async function openLedger(init: Partial<LedgerInit> = {}): Promise<Fixture> {
   const store = (init.store ?? new MemoryLedgerStore()) as MemoryLedgerStore
   const modules = (init.modules ?? new TestModule()) as TestModule

@@ -212,6 +212,17 @@ describe('a module that throws anything but a revert', () => {
     assert.ok(fixture.ledger.halted)
   })
 
+  it('leaves no transient storage behind when it breaks off a call', async () => {
+    const fixture = await openLedger()
+    // With calldata: TSTORE 7 at 0, then the module with one byte 03. Without: TLOAD 0 and return it.
+    const code = hexToBytes(`36600c575f5c5f5260205ff35b60075f5d60035f535f5f60015f5f73${MODULE.slice(2)}5af1`)
+    const contract = await deploy(fixture, code)
+    await assert.rejects(fixture.ledger.call({ to: contract, data: Uint8Array.of(1) }), LedgerHalt)
+    const { ok, output } = await fixture.ledger.call({ to: contract })
+    assert.ok(ok)
+    assert.equal(word(output), 0n)
+  })
+
   it('fails a mere call, and the ledger goes on with a clean state', async () => {
     const fixture = await openLedger()
     const contract = await deploy(fixture, forwarder(MODULE, 'call'))

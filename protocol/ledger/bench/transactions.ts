@@ -1,0 +1,173 @@
+/**
+ * Transactions per second, executed, rooted and stored, beside `@ethereumjs/vm` with its own state manager and trie on
+ * the same transactions in the same run, interleaved. Senders are recovered beforehand for both, as the mempool would.
+ *
+ *     node --conditions=@cumulus/source protocol/ledger/bench/transactions.ts [transactions per block] [blocks] [accounts]
+ */
+import { hexToBytes } from '@cumulus/bytes'
+import { createBlock } from '@ethereumjs/block'
+import { createEVM } from '@ethereumjs/evm'
+import { createMPT } from '@ethereumjs/mpt'
+import { MerkleStateManager } from '@ethereumjs/statemanager'
+import { createTxFromRLP, type TypedTransaction } from '@ethereumjs/tx'
+import { Account, Address as EvmAddress } from '@ethereumjs/util'
+import { createVM, runTx, type VM } from '@ethereumjs/vm'
+import { encodeFunctionData } from 'viem'
+import { decodeTransaction, type Ledger, ModuleRegistry, type Transaction } from '../src/index.ts'
+import { moduleAbis, modulesFor } from '../src/modules/index.ts'
+import { wordToBytes } from '../src/trie/rlp.ts'
+import {
+  account,
+  batchOf,
+  common,
+  ETHER,
+  type Fixture,
+  genesis,
+  MODULE,
+  openLedger,
+  params,
+  sign,
+  type TestAccount,
+} from '../test/chain/fixture.ts'
+import { balanceSlot, TOKEN_RUNTIME } from './token.ts'
+
+const [perBlock = 200, blockCount = 5, accountCount = 2_000] = process.argv.slice(2).map(Number)
+
+const senders: TestAccount[] = Array.from({ length: Math.min(250, perBlock) }, (_, i) => account(i))
+const TOKEN = '0x00000000000000000000000000000000000000e2'
+const receiver = (i: number) =>
+  `0x${(0x1000000 + (i < 0x100000 ? i % accountCount : i)).toString(16).padStart(40, '0')}` as const
+
+const kinds = {
+  transfer: (i: number) => ({ to: receiver(i), value: 1n, gasLimit: 21_000n }),
+  'token transfer': (i: number) => ({
+    to: TOKEN,
+    // transfer(address,uint256)
+    data: hexToBytes(`a9059cbb${receiver(i).slice(2).padStart(64, '0')}${'1'.padStart(64, '0')}`),
+    gasLimit: 100_000n,
+  }),
+  'faucet claim': (i: number) => ({
+    to: moduleAbis.Faucet.address,
+    data: hexToBytes(
+      encodeFunctionData({ abi: moduleAbis.Faucet.abi, functionName: 'claim', args: [receiver(i + 0x100000)] }),
+    ),
+    gasLimit: 200_000n,
+  }),
+  'territory mint': (i: number) => ({
+    to: moduleAbis.Territories.address,
+    data: hexToBytes(
+      encodeFunctionData({
+        abi: moduleAbis.Territories.abi,
+        functionName: 'mint',
+        args: [`territory ${i}`, 2n ** 30n, 10, receiver(i)],
+      }),
+    ),
+    value: params.pricePerGiBEpoch * 10n,
+    gasLimit: 1_000_000n,
+  }),
+} as const
+
+/** Calls of protocol modules: they mean nothing to the reference. */
+const moduleKinds: readonly string[] = ['faucet claim', 'territory mint']
+
+const alloc = {
+  ...Object.fromEntries(senders.map(({ address }) => [address, { balance: 1_000n * ETHER }])),
+  ...Object.fromEntries(Array.from({ length: accountCount }, (_, i) => [receiver(i), { balance: 1n }])),
+  [TOKEN]: {
+    code: TOKEN_RUNTIME,
+    storage: senders.map(({ address }) => ({ slot: balanceSlot(address), value: 10n ** 24n })),
+  },
+}
+
+async function openReference(): Promise<VM> {
+  const stateManager = new MerkleStateManager({ common, trie: await createMPT({ useKeyHashing: true }) })
+  const evm = await createEVM({ common, stateManager })
+  const vm = await createVM({ common, stateManager, evm })
+  for (const [address, { balance, code, storage }] of Object.entries(alloc) as [string, (typeof alloc)[string]][]) {
+    const at = new EvmAddress(hexToBytes(address))
+    await stateManager.putAccount(at, new Account(code ? 1n : 0n, balance ?? 0n))
+    if (code) await stateManager.putCode(at, code)
+    for (const { slot, value } of storage ?? [])
+      await stateManager.putStorage(at, wordToBytes(slot), wordToBytes(value))
+  }
+  await stateManager.flush()
+  return vm
+}
+
+/** ms per block of ours. */
+async function runOurs(ledger: Ledger, transactions: Transaction[]): Promise<number> {
+  const start = performance.now()
+  const { receipts, dropped } = await ledger.execute(batchOf(ledger, transactions))
+  const ms = performance.now() - start
+  if (dropped.length > 0 || !receipts.every(({ ok }) => ok))
+    throw new Error(`dropped ${dropped.length}: ${dropped[0]?.code}`)
+  return ms
+}
+
+/** ms per block of the reference, with the state root at its end and no receipts trie, header or disk. */
+async function runReference(vm: VM, ledger: Ledger, transactions: TypedTransaction[]): Promise<number> {
+  const header = ledger.head
+  const block = createBlock(
+    {
+      header: {
+        number: header.number,
+        coinbase: new EvmAddress(hexToBytes(header.coinbase)),
+        timestamp: header.timestamp,
+        gasLimit: header.gasLimit,
+        baseFeePerGas: header.baseFee,
+      },
+    },
+    { common },
+  )
+  const start = performance.now()
+  for (const tx of transactions) await runTx(vm, { tx, block })
+  const root = await vm.stateManager.getStateRoot()
+  const ms = performance.now() - start
+  if (Buffer.compare(root, header.stateRoot) !== 0) throw new Error('the roots differ')
+  return ms
+}
+
+function median(values: number[]): number {
+  return values.sort((a, b) => a - b)[values.length >> 1]!
+}
+
+for (const [kind, make] of Object.entries(kinds)) {
+  const fixture: Fixture = await openLedger({
+    params: { ...params, blockGasLimit: 10n ** 10n },
+    genesis: { ...genesis, alloc },
+    ...(moduleKinds.includes(kind) ? { modules: new ModuleRegistry(modulesFor(params)) } : {}),
+  })
+  const vm = moduleKinds.includes(kind) ? undefined : await openReference()
+  if (vm) {
+    await vm.stateManager.putAccount(new EvmAddress(hexToBytes(MODULE)), new Account(1n))
+    await vm.stateManager.putCode(new EvmAddress(hexToBytes(MODULE)), Uint8Array.of(0xfe))
+    await vm.stateManager.putStorage(new EvmAddress(hexToBytes(MODULE)), wordToBytes(1n), Uint8Array.of(7))
+  }
+  const [ours, theirs]: [number[], number[]] = [[], []]
+  let i = 0
+  for (let b = 0; b <= blockCount; b++) {
+    const raws = Array.from({ length: perBlock }, () => {
+      const from = senders[i % senders.length]!
+      const nonce = BigInt(Math.floor(i / senders.length))
+      return sign(from, { nonce, maxPriorityFeePerGas: 1n, ...make(i++) })
+    })
+    const mine = raws.map((raw) => decodeTransaction(raw))
+    for (const tx of mine) void tx.sender
+    const reference = raws.map((raw) => createTxFromRLP(raw, { common }))
+    for (const tx of reference) tx.getSenderAddress()
+    const ms = await runOurs(fixture.ledger, mine)
+    const msReference = vm ? await runReference(vm, fixture.ledger, reference) : Number.NaN
+    // The first block warms both up.
+    if (b > 0) {
+      ours.push(ms)
+      theirs.push(msReference)
+    }
+  }
+  const [a, b] = [median(ours), median(theirs)]
+  const perSecond = (ms: number) => Math.round((perBlock / ms) * 1000)
+  const spread = `${perSecond(ours.at(-1)!)}..${perSecond(ours[0]!)}`
+  const ratio = vm ? ` · @ethereumjs/vm ${perSecond(b)}/s · ratio ${(b / a).toFixed(1)}` : ''
+  process.stdout.write(
+    `${kind.padEnd(15)} ${perSecond(a)}/s (${spread})${ratio} · head ${fixture.ledger.head.hash.toHex().slice(0, 8)}\n`,
+  )
+}
