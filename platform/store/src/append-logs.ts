@@ -23,11 +23,11 @@ export interface AppendLogsInit {
   readonly files?: FileLayer
 }
 
-/** What a log is for: given with every append, and the same for its whole life. */
+/** What a log is for. */
 export interface LogContext {
-  /** u64 */
+  /** u64, the same for the whole life of the log. */
   readonly territory: bigint
-  /** At most 4 KiB, not looked at. */
+  /** At most 4 KiB, not looked at; the one of the first append is kept. */
   readonly note: Uint8Array
 }
 
@@ -126,7 +126,7 @@ export class AppendLogs {
    * Adds `bytes` at `position`; resolves with the log's length when they are durable. Said again, it changes nothing;
    * bytes past the end of what is known are added. The first append makes the log. `bytes` must not change meanwhile.
    *
-   * @throws StoreError LOG_GAP with the length there is, LOG_CONFLICT if other bytes or another context are there,
+   * @throws StoreError LOG_GAP with the length there is, LOG_CONFLICT if other bytes or the log is of another territory,
    *   LOG_SPACE_FULL, DISK_FULL, IO_FAILED, OVERLOADED
    */
   async append(logId: Uint8Array, context: LogContext, position: number, bytes: Uint8Array): Promise<number> {
@@ -135,8 +135,8 @@ export class AppendLogs {
     if (!Number.isSafeInteger(position) || position < 0) throw new RangeError(`position ${position}`)
     const name = bytesToPlainHex(logId)
     const log = this.#logs.get(name) ?? (await this.#create(name, logId, context, position))
-    if (log.context.territory !== context.territory || !equalBytes(log.context.note, context.note)) {
-      throw new StoreError('LOG_CONFLICT', 'the log has another context', { logId: name })
+    if (log.context.territory !== context.territory) {
+      throw new StoreError('LOG_CONFLICT', 'the log is of another territory', { logId: name })
     }
     for (;;) {
       if (log.dropped) throw notFound(logId)

@@ -116,6 +116,8 @@ export class SlabStore {
   /** Reads under way by cell: a cell that was given up stays busy until they end. */
   readonly #readers = new Map<number, number>()
   readonly #retired = new Set<number>()
+  /** Reads and fills under way: files stay open until they end. */
+  readonly #running = new Set<Promise<unknown>>()
   #inlineCount: number
   #closed = false
 
@@ -219,7 +221,11 @@ export class SlabStore {
    *
    * @throws StoreError NOT_FOUND | OUT_OF_RANGE | FRAGMENT_CORRUPT
    */
-  async read(key: FragmentKey, init: ReadInit = {}): Promise<FragmentRange> {
+  read(key: FragmentKey, init: ReadInit = {}): Promise<FragmentRange> {
+    return this.#track(this.#read(key, init))
+  }
+
+  async #read(key: FragmentKey, init: ReadInit): Promise<FragmentRange> {
     this.#assertOpen()
     const info = this.info(key)
     if (!info) throw notFound(key)
@@ -291,6 +297,13 @@ export class SlabStore {
     for (const { key } of this.#fragments.range(after ? { gt: encodeKey(after) } : {})) yield decodeKey(key)
   }
 
+  /** Fragments of one stripe: as a rule one, or none. */
+  *keysOfStripe(group: number, stripe: number): Generator<FragmentKey> {
+    const gte = encodeKey({ group, stripe, seat: 0 })
+    const last = encodeKey({ group, stripe, seat: 255 })
+    for (const { key } of this.#fragments.range({ gte, lt: last })) yield decodeKey(key)
+  }
+
   /** Fragments whose stripe was not seen committed. */
   *pendingKeys(): Generator<FragmentKey> {
     for (const { key } of this.#pending.range()) yield decodeKey(key)
@@ -322,7 +335,11 @@ export class SlabStore {
    * Writes one idle cell that was never written, with bytes that only the owner of the idle key can predict.
    * False if there is none left. @throws StoreError DISK_FULL …: the cell stays as it was
    */
-  async fillOne(): Promise<boolean> {
+  fillOne(): Promise<boolean> {
+    return this.#track(this.#fillOne())
+  }
+
+  async #fillOne(): Promise<boolean> {
     this.#assertOpen()
     const cell = this.#cells.takeBlank()
     if (cell === undefined) return false
@@ -387,6 +404,7 @@ export class SlabStore {
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
+    await Promise.allSettled(this.#running)
     await this.#queue.idle()
     await this.saveFillProgress()
     await this.#slabs.close()
@@ -469,7 +487,9 @@ export class SlabStore {
     const wanted = end - start
     // Room for the last page to be whole, as O_DIRECT wants it.
     const roomBytes = Math.min(Math.ceil(wanted / PAGE_BYTES) * PAGE_BYTES, this.#unitBytes - start)
-    const buffer = wanted >= DIRECT_READ_BYTES ? this.pool.tryTake(roomBytes) : undefined
+    // The last buffer is left to writers: a reader may hold its own for as long as a slow peer takes.
+    const spare = wanted >= DIRECT_READ_BYTES && this.pool.freeCount > 1
+    const buffer = spare ? this.pool.tryTake(roomBytes) : undefined
     const room = buffer ?? new Uint8Array(wanted)
     const release = (): void => {
       if (buffer) this.pool.give(buffer)
@@ -533,6 +553,13 @@ export class SlabStore {
       throw corrupt(key, { offset, bytes: length })
     }
     return { bytes: whole.subarray(offset, offset + length), info, release: () => undefined }
+  }
+
+  #track<Value>(task: Promise<Value>): Promise<Value> {
+    this.#running.add(task)
+    const forget = (): void => void this.#running.delete(task)
+    task.then(forget, forget)
+    return task
   }
 
   /** Its index entry is durably gone. */

@@ -105,7 +105,7 @@ describe('append logs', () => {
     })
   })
 
-  it('refuse gaps, other contexts and unknown logs', async () => {
+  it('refuse gaps, other territories and unknown logs', async () => {
     await inLogs(init, async (logs) => {
       await assert.rejects(logs.append(idOf(1), context, 1, new Uint8Array(1)), { code: 'LOG_GAP' })
       await logs.append(idOf(1), context, 0, new Uint8Array(10))

@@ -263,6 +263,7 @@ describe('a slab store on a failing disk', () => {
       files.free = 2 ** 30 + 4096 * 4 // enough for the index, or for a cell, not for both
       await store.fillOne()
       await store.put(keyOf(1), fragmentOf(1, 4096))
+      files.free = 2 ** 30
       await assert.rejects(store.put(keyOf(2), fragmentOf(2, 4096)), { code: 'DISK_FULL' })
       await assert.rejects(store.fillOne(), { code: 'DISK_FULL' })
       assert.equal(store.status.usedUnits, 1)

@@ -1,0 +1,44 @@
+import { Counter, Gauge, Histogram, type Metrics } from '@cumulus/service'
+
+/** Figures of all miners of a process: several may share one registry, labelled by account. */
+export interface MinerMetrics {
+  readonly requests: Counter<'op' | 'code'>
+  readonly putBytes: Counter
+  readonly getBytes: Counter
+  readonly logBytes: Counter
+  readonly putSeconds: Histogram
+  readonly corrupt: Counter
+  readonly freed: Counter<'reason'>
+  readonly units: Gauge<'account' | 'kind'>
+  readonly links: Gauge<'account'>
+}
+
+export function createMinerMetrics(registry: Metrics): MinerMetrics {
+  const registers = [registry]
+  const once = <Metric>(name: string, make: () => Metric): Metric =>
+    (registry.getSingleMetric(name) as Metric | undefined) ?? make()
+  const counter = <Label extends string>(name: string, help: string, labelNames: Label[] = []) =>
+    once(name, () => new Counter<Label>({ name, help, labelNames, registers }))
+  const gauge = <Label extends string>(name: string, help: string, labelNames: Label[] = []) =>
+    once(name, () => new Gauge<Label>({ name, help, labelNames, registers }))
+  return {
+    requests: counter('cumulus_miner_requests_total', 'Requests answered, by op and outcome', ['op', 'code']),
+    putBytes: counter('cumulus_miner_put_bytes_total', 'Bytes of fragments made durable'),
+    getBytes: counter('cumulus_miner_get_bytes_total', 'Bytes of fragments read for gateways'),
+    logBytes: counter('cumulus_miner_log_bytes_total', 'Bytes of pack logs made durable'),
+    putSeconds: once(
+      'cumulus_miner_put_seconds',
+      () =>
+        new Histogram({
+          name: 'cumulus_miner_put_seconds',
+          help: 'From a whole fragment in memory to its receipt',
+          buckets: [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10],
+          registers,
+        }),
+    ),
+    corrupt: counter('cumulus_miner_corrupt_fragments_total', 'Fragments found damaged'),
+    freed: counter('cumulus_miner_freed_fragments_total', 'Fragments dropped, by reason', ['reason']),
+    units: gauge('cumulus_miner_units', 'Cells, by what is in them', ['account', 'kind']),
+    links: gauge('cumulus_miner_links', 'Sessions with gateways', ['account']),
+  }
+}
