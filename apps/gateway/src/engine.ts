@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { utf8Encode } from '@cumulus/bytes'
 import { FrameOp, type Listener, listen, PeerIdentity } from '@cumulus/network'
-import type { Params } from '@cumulus/params'
+import type { Params, StorageClass } from '@cumulus/params'
 import type { Logger } from '@cumulus/service'
 import { Database } from '@cumulus/store'
 import type { GatewayChain } from './chain/gateway-chain.ts'
@@ -23,12 +23,12 @@ import { SegmentEngine } from './segments/segment-engine.ts'
 import { segmentLayout } from './segments/segment-layout.ts'
 import { InlinePool, type SegmentPool, WorkerPool } from './segments/segment-pool.ts'
 
-const MiB = 2 ** 20
-
 export interface EngineInit {
   /** Holds index, logs and the peer key. One gateway at a time. */
   readonly folder: string
   readonly params: Params
+  /** How segments are cut. Default `standard`. */
+  readonly storageClass?: 'standard' | 'light'
   readonly host: string
   /** Port for miners; the workers' follow it. 0 = any free ones. */
   readonly port: number
@@ -97,7 +97,7 @@ export class Engine {
     this.#store = parts.store
     this.#listener = parts.listener
     this.#stop = parts.stop
-    const layout = segmentLayout(init.params.classes.standard)
+    const layout = segmentLayout(classOf(init))
     this.index = new ObjectIndex(parts.store)
     this.#buffers = new BufferPool(layout.segmentBytes, init.bufferBytes ?? 4 * layout.segmentBytes)
     this.objects = new DataEngine({
@@ -119,7 +119,7 @@ export class Engine {
     const identity = await PeerIdentity.loadOrCreate(folder)
     const database = await Database.open(join(folder, 'index'))
     const store = new OverlayStore(database, log)
-    const storageClass = params.classes.standard
+    const storageClass = classOf(init)
     const peers = new PeerTable()
     const engineInit = { storageClass, chainId: params.chainId, placeCount: init.placesPerWorker ?? 1 }
     const inline = new SegmentEngine({ ...engineInit, sessions: peers })
@@ -165,6 +165,11 @@ export class Engine {
     return this.#listener.port
   }
 
+  /** Memory held by bodies on their way in. */
+  get bufferBytes(): number {
+    return this.#buffers.usedBytes
+  }
+
   get owners(): readonly OwnerId[] {
     return [...this.#stores.keys()]
   }
@@ -180,12 +185,13 @@ export class Engine {
     const { params, folder } = this.#init
     const { chain } = this.#components
     const log = this.#components.log.child({ territory: territory.toString() })
-    const layout = segmentLayout(params.classes.standard)
+    const storageClass = classOf(this.#init)
+    const layout = segmentLayout(storageClass)
     const { signal } = this.#stop
     const groups = (id: number) => this.#peerKeys(id)
     const reserve = new StripeReserve({
       territory,
-      storageClass: params.classes.standard,
+      storageClass,
       params,
       chain,
       store: this.#store,
@@ -285,4 +291,8 @@ export class Engine {
     }
     return known
   }
+}
+
+function classOf(init: EngineInit): StorageClass {
+  return init.params.classes[init.storageClass ?? 'standard']
 }

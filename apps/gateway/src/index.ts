@@ -1,1 +1,6 @@
-export {}
+export { type GatewayChain, GatewayChainError, type GatewayChainErrorCode } from './chain/gateway-chain.ts'
+export { Engine, type EngineComponents, type EngineInit, type OwnerInit } from './engine.ts'
+export { ObjectError, type ObjectErrorCode, type ObjectLayer } from './object-layer.ts'
+export { deriveOwnerKeys, type OwnerKeys } from './owner-keys.ts'
+export { type GatewayConfig, type GatewayTuning, startGateway } from './start-gateway.ts'
+export { addUser, type GatewayUser, parseUsers } from './users.ts'

@@ -40,6 +40,7 @@ export interface ObjectLayer {
     content: ObjectContent,
     signal: AbortSignal,
   ): Promise<PartInfo>
+  /** Copies bytes into a part, with the checksum the upload asks for (`createChecksum` of s3/checksum). */
   copyPart(
     source: ObjectTarget,
     range: ByteRange | undefined,
@@ -47,6 +48,8 @@ export interface ObjectLayer {
     uploadId: string,
     partNumber: number,
     signal: AbortSignal,
+    /** Checked against the source by the same read that copies it, range included; throws what is to be answered. */
+    condition?: (source: ObjectInfo) => void,
   ): Promise<PartInfo>
   listParts(
     target: ObjectTarget,
