@@ -222,7 +222,7 @@ describe('the ledger and @ethereumjs/vm with its own state manager', () => {
         seen.contracts += contracts.length
         if (ledger.getCode(account(30).address).length > 0) seen.delegations++
       }),
-      { numRuns: 40 },
+      { numRuns: 25 },
     )
     // The test tests something: each kind of outcome came up.
     for (const [what, count] of Object.entries(seen)) assert.ok(count > 0, `${what}: ${count}`)
