@@ -7,7 +7,7 @@ import type { BlockContext, ModuleRegistry } from '../framework/index.ts'
 import { LedgerError, LedgerHalt } from '../ledger-error.ts'
 import { type Account, decodeAccount, EMPTY_ACCOUNT, EMPTY_CODE_HASH } from '../state/account.ts'
 import { JournaledState, type StateLimits, slotKey } from '../state/journaled-state.ts'
-import type { LedgerStore, LedgerWrite } from '../state/ledger-store.ts'
+import { type LedgerStore, type LedgerWrite, plainStore } from '../state/ledger-store.ts'
 import { bytesToInteger, decodeRlp, encodeRlp } from '../trie/rlp.ts'
 import { type AccountProof, StateTrie } from '../trie/state-trie.ts'
 import { EMPTY_ROOT } from '../trie/trie.ts'
@@ -198,7 +198,8 @@ export class Ledger {
    *
    * @throws LedgerError OTHER_GENESIS if the store holds a chain that began otherwise; BAD_GENESIS
    */
-  static async open(init: LedgerInit): Promise<Ledger> {
+  static async open(given: LedgerInit): Promise<Ledger> {
+    const init = { ...given, store: plainStore(given.store) }
     const genesis = makeGenesis(init)
     const stored = init.store.get('meta', GENESIS)?.slice()
     if (stored === undefined) init.store.write(genesis.writes)

@@ -59,6 +59,21 @@ export interface LedgerStore {
   write(batch: readonly LedgerWrite[]): void
 }
 
+/**
+ * The same store, answering with plain arrays. Databases like to answer with a `Buffer`, whose `slice` shares memory
+ * where that of a `Uint8Array` copies: what the ledger means to keep would change under its hands.
+ */
+export function plainStore(store: LedgerStore): LedgerStore {
+  return {
+    get: (table, key) => {
+      const value = store.get(table, key)
+      if (value === undefined || value.constructor === Uint8Array) return value
+      return new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
+    },
+    write: (batch) => store.write(batch),
+  }
+}
+
 /** A store for tests, and for chains that may be forgotten. */
 export class MemoryLedgerStore implements LedgerStore {
   readonly #tables = new Map<LedgerTable, Map<string, Uint8Array>>(LEDGER_TABLES.map((table) => [table, new Map()]))

@@ -364,6 +364,37 @@ describe('a ledger', () => {
     assert.deepEqual((await untroubled.ledger.execute(batch)).header, executed.header)
   })
 
+  it('is not fooled by a store that answers in one buffer used again and again', async () => {
+    const inner = new MemoryLedgerStore()
+    const scratch = Buffer.alloc(65_536)
+    const store: LedgerStore = {
+      get: (table, key) => {
+        const value = inner.get(table, key)
+        scratch.fill(0xee)
+        return value && scratch.subarray(0, scratch.set(value) ?? value.length)
+      },
+      write: (batch) => inner.write(batch),
+    }
+    const forgetful = { state: { cachedAccounts: 1, cachedSlots: 1 }, trieNodes: 1 }
+    const [ours, plain] = [
+      await Ledger.open({ params, genesis, store, modules: new TestModule(), limits: forgetful }),
+      (await openLedger()).ledger,
+    ]
+    const first = batchOf(plain, [sign(alice, { nonce: 0n, data: deployer(ADDER), gasLimit: 200_000n })])
+    const contract = (await plain.execute(first)).receipts[0]!.contractAddress!
+    await ours.execute(first)
+    for (let nonce = 1n; nonce < 4n; nonce++) {
+      const batch = batchOf(plain, [sign(alice, { nonce, to: contract, data: wordToBytes(nonce) })])
+      const { header } = await plain.execute(batch)
+      assert.deepEqual((await ours.execute(batch)).header, header)
+      assert.deepEqual(ours.block(header.hash)!.receipts, plain.block(header.hash)!.receipts)
+    }
+    const asked = { fromBlock: 0n, toBlock: 9n }
+    assert.deepEqual(ours.logs(asked), plain.logs(asked))
+    assert.deepEqual(ours.getCode(contract), ADDER)
+    assert.deepEqual(await ours.prove(contract, [0n]), await plain.prove(contract, [0n]))
+  })
+
   it('makes each block one write', async () => {
     const batches: number[] = []
     const inner = new MemoryLedgerStore()
