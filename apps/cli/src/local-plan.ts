@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import { preset } from '@cumulus/params'
 import { readJsonFile, writeFileAtomic } from '@cumulus/service'
 import { createGenesis, writeGenesis } from '@cumulus/validator'
@@ -28,16 +27,12 @@ const TOKEN = 10n ** 18n
 const DEVELOPMENT_ACCOUNTS = 10
 const REGION = 'us-east-1'
 
-function planFile(folder: NetworkFolder): string {
-  return join(folder.path, 'config', 'plan.json')
-}
-
 export async function readPlan(folder: NetworkFolder): Promise<LocalPlan | undefined> {
-  return (await readJsonFile(planFile(folder))) as LocalPlan | undefined
+  return (await readJsonFile(folder.planFile)) as LocalPlan | undefined
 }
 
 export async function writePlan(folder: NetworkFolder, plan: LocalPlan): Promise<void> {
-  await writeFileAtomic(planFile(folder), `${JSON.stringify(plan, null, 2)}\n`, { mode: 0o600 })
+  await writeFileAtomic(folder.planFile, `${JSON.stringify(plan, null, 2)}\n`, { mode: 0o600 })
 }
 
 /** Keys, ports, genesis and settings of a new network. The plan is written last: without it, nothing was made. */

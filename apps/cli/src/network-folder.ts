@@ -61,6 +61,11 @@ export class NetworkFolder {
     return join(this.path, 'network.json')
   }
 
+  /** What `up` has decided, with the pids of what it has started: see local-plan.ts. */
+  get planFile(): string {
+    return join(this.path, 'config', 'plan.json')
+  }
+
   get genesisFile(): string {
     return join(this.path, 'genesis.json')
   }
@@ -114,6 +119,16 @@ export class NetworkFolder {
       `there is no network in ${this.path}`,
       'Start one with "cumulus up", or name its folder with --dir.',
     )
+  }
+
+  /** Notes that a process has been started again, here and in the plan. */
+  async setPid(name: string, pid: number): Promise<void> {
+    for (const path of [this.networkFile, this.planFile]) {
+      const file = (await readJsonFile(path)) as Pick<NetworkFile, 'processes'> | undefined
+      if (!file) continue
+      const processes = file.processes.map((entry) => (entry.name === name ? { ...entry, pid } : entry))
+      await writeFileAtomic(path, `${JSON.stringify({ ...file, processes }, null, 2)}\n`, { mode: 0o600 })
+    }
   }
 
   async write(file: NetworkFile): Promise<void> {

@@ -130,7 +130,11 @@ async function untilReady(network: NetworkFile, signal: AbortSignal, say: (line:
   for (;;) {
     signal.throwIfAborted()
     const reports = await reportProcesses(network.processes)
-    if (reports.every((entry) => entry.ok)) return
+    // The gateway reads its users file twice a second: healthy before it has seen the users is too early.
+    const served = reports.every(
+      (entry) => entry.role !== 'gateway' || entry.status['users'] === network.s3.users.length,
+    )
+    if (served && reports.every((entry) => entry.ok)) return
     const dead = reports.find((entry) => !entry.running)
     if (dead) throw new CliError('PROCESS_DIED', `${dead.name} has stopped`)
     if (performance.now() - saidMs > 5_000) {

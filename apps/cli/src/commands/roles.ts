@@ -1,0 +1,133 @@
+import type { GatewayConfig } from '@cumulus/gateway'
+import { preset } from '@cumulus/params'
+import { readSettings, type Settings, type SettingsSpec } from '@cumulus/service'
+import type { Address } from '@cumulus/types'
+import { CliError, command } from '../command.ts'
+import { readPlan } from '../local-plan.ts'
+import { NetworkFolder } from '../network-folder.ts'
+import { addressOf, readKeyFile } from '../plan.ts'
+import { gatewaySettings, minerSettings, validatorSettings } from '../role-settings.ts'
+import { type RoleStarter, runRole } from '../run-role.ts'
+
+// Role packages are loaded when their role runs: a miner has no use for the EVM.
+
+export const validator = command({
+  name: 'validator',
+  summary: 'Runs a validator: orders transactions, executes chain blocks, serves RPC.',
+  settings: validatorSettings,
+  examples: ['cumulus validator --dir /var/lib/cumulus --genesis genesis.json --key-file validator.key'],
+  run: ({ settings, signal }) => runRole({ name: 'validator', ...settings, signal }, validatorStarter(settings)),
+})
+
+export const miner = command({
+  name: 'miner',
+  summary: 'Runs a miner: keeps fragments for pay.',
+  about:
+    'Registers on chain with stake from its account, then serves every gateway of the register. It dials them: no\nport need be open. Space is declared, and unproven until proofs of idle space exist.',
+  settings: minerSettings,
+  examples: [
+    'cumulus miner --dir /data/miner --space 1TiB --key-file miner.key --rpc http://127.0.0.1:8545 --preset dev',
+  ],
+  run: ({ settings, signal }) => runRole({ name: 'miner', ...settings, signal }, minerStarter(settings)),
+})
+
+export const gateway = command({
+  name: 'gateway',
+  summary: 'Runs a gateway: S3 in front, the network behind.',
+  about:
+    'Registers on chain, listens for miners and serves the users of its users file, which is read again whenever it changes.',
+  settings: gatewaySettings,
+  examples: ['cumulus gateway --dir /var/lib/gateway --key-file gateway.key --users-file users.json --preset dev'],
+  run: ({ settings, signal }) => runRole({ name: 'gateway', ...settings, signal }, gatewayStarter(settings)),
+})
+
+/** The roles of a local network made with `up --lite`, from the settings files that separate processes would read. */
+export const lite = command({
+  name: 'lite',
+  summary: 'Runs all roles of a local network in one process.',
+  hidden: true,
+  settings: { dir: { kind: 'text', help: 'folder of the local network', default: '.cumulus' } },
+  async run({ settings, signal }) {
+    const folder = new NetworkFolder(settings.dir)
+    const plan = await readPlan(folder)
+    if (!plan)
+      throw new CliError('NO_NETWORK', `there is no network in ${folder.path}`, 'Make one with "cumulus up --lite".')
+    // One that dies takes the others along: half a process is no process.
+    const failure = new AbortController()
+    const all = AbortSignal.any([signal, failure.signal])
+    const roles = plan.processes.map(async ({ role, name }) => {
+      const read = <Spec extends SettingsSpec>(spec: Spec) =>
+        readSettings(spec, { flags: {}, env: {}, file: folder.configFile(name) })
+      const own =
+        role === 'validator' ? read(validatorSettings) : role === 'miner' ? read(minerSettings) : read(gatewaySettings)
+      const starter =
+        role === 'validator'
+          ? validatorStarter(read(validatorSettings))
+          : role === 'miner'
+            ? minerStarter(read(minerSettings))
+            : gatewayStarter(read(gatewaySettings))
+      try {
+        await runRole({ name, ...own, signal: all }, starter)
+      } finally {
+        failure.abort()
+      }
+    })
+    const failed = (await Promise.allSettled(roles)).find((result) => result.status === 'rejected')
+    if (failed) throw failed.reason
+    return 0
+  },
+})
+
+function validatorStarter(settings: Settings<typeof validatorSettings>): RoleStarter {
+  return async (context) => {
+    const { startValidator } = await import('@cumulus/validator')
+    const coinbase = settings.keyFile === undefined ? undefined : addressOf(await readKeyFile(settings.keyFile))
+    const rpc = { host: settings.rpcHost, port: settings.rpcPort }
+    return startValidator({ dir: settings.dir, genesis: settings.genesis, rpc, coinbase }, context)
+  }
+}
+
+function minerStarter(settings: Settings<typeof minerSettings>): RoleStarter {
+  return async (context) => {
+    const { startMiner } = await import('@cumulus/miner')
+    return startMiner(
+      {
+        folder: settings.dir,
+        params: preset(settings.preset),
+        rpc: settings.rpc,
+        privateKey: await readKeyFile(settings.keyFile),
+        spaceBytes: settings.space,
+        beneficiary: optionalAddress('beneficiary', settings.beneficiary),
+        region: settings.region,
+      },
+      context,
+    )
+  }
+}
+
+export function gatewayConfig(settings: Settings<typeof gatewaySettings>, privateKey: Uint8Array): GatewayConfig {
+  return {
+    folder: settings.dir,
+    params: preset(settings.preset),
+    rpc: settings.rpc,
+    privateKey,
+    s3: { host: settings.s3Host, port: settings.s3Port, region: settings.region },
+    data: { host: settings.dataHost, port: settings.dataPort },
+    usersFile: settings.usersFile,
+    storageClass: settings.storageClass as 'standard' | 'light',
+  }
+}
+
+function gatewayStarter(settings: Settings<typeof gatewaySettings>): RoleStarter {
+  return async (context) => {
+    const { startGateway } = await import('@cumulus/gateway')
+    return startGateway(gatewayConfig(settings, await readKeyFile(settings.keyFile)), context)
+  }
+}
+
+function optionalAddress(name: string, value: string | undefined): Address | undefined {
+  if (value === undefined || value === '') return undefined
+  if (!/^0x[0-9a-fA-F]{40}$/.test(value))
+    throw new CliError('BAD_SETTING', `--${name}: "${value}" is not an address`, 'An address is 0x and 40 hex digits.')
+  return value as Address
+}
