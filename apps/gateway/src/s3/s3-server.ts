@@ -58,6 +58,7 @@ export async function startS3Server(config: S3ServerConfig, { signal }: { signal
   const keys = new SigningKeys()
   const nextRequestId = requestIds()
   let inFlight = 0
+  let closing: Promise<void> | undefined
   /** Requests under way per connection. */
   const busy = new WeakMap<Socket, number>()
 
@@ -84,6 +85,8 @@ export async function startS3Server(config: S3ServerConfig, { signal }: { signal
       inFlight--
       busy.set(socket, busy.get(socket)! - 1)
       metrics.inFlight.set(inFlight)
+      // Node would keep the connection for a next request that the closing server does not take.
+      if (closing !== undefined) setImmediate(() => server.closeIdleConnections())
     })
     try {
       if (inFlight > limits.requestsInFlight) throw new S3Error('SlowDown')
@@ -150,12 +153,11 @@ export async function startS3Server(config: S3ServerConfig, { signal }: { signal
   })
   server.on('error', (error) => log.error('s3 server failed', { error }))
 
-  let closing: Promise<void> | undefined
   function close(): Promise<void> {
     closing ??= new Promise<void>((resolve) => {
       signal.removeEventListener('abort', onAbort)
       const force = setTimeout(() => server.closeAllConnections(), limits.closeGraceMs)
-      // Idle connections end now; those at work end with their answer, since Node then answers Connection: close.
+      // Idle connections end now; those at work after their answer.
       server.close(() => {
         clearTimeout(force)
         watch.close()

@@ -1,7 +1,6 @@
 import { connect } from 'node:net'
-import { after } from 'node:test'
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
-import { createLogger, createMetrics, type Metrics } from '@cumulus/service'
+import { createLogger, createMetrics, type Logger, type Metrics } from '@cumulus/service'
 import type { ObjectLayer } from '../../src/object-layer.ts'
 import type { S3Limits } from '../../src/s3/limits.ts'
 import { type S3Server, startS3Server } from '../../src/s3/s3-server.ts'
@@ -37,11 +36,11 @@ export interface Fixture {
   close(): Promise<void>
 }
 
-/** A front end over an object layer in memory, on a free port of the loopback. Closed after the suite. */
+/** A front end over an object layer in memory, on a free port of the loopback. Closed by the suite. */
 export async function startFixture(
-  init: { limits?: Partial<S3Limits>; clock?: () => number; layer?: (memory: MemoryObjects) => ObjectLayer } = {},
+  init: { limits?: Partial<S3Limits>; log?: Logger; layer?: (memory: MemoryObjects) => ObjectLayer } = {},
 ): Promise<Fixture> {
-  const memory = new MemoryObjects(init.clock)
+  const memory = new MemoryObjects()
   const objects: ObjectLayer = init.layer?.(memory) ?? memory
   const metrics = createMetrics()
   const users = new Map([MAIN, ALT].map((user) => [user.accessKey, user]))
@@ -56,8 +55,7 @@ export async function startFixture(
       hostSuffixes: ['localhost', 's3.test'],
       limits: { closeGraceMs: 200, ...init.limits },
       metrics,
-      log: createLogger({ name: 's3-test', level: 'error' }),
-      clock: init.clock,
+      log: init.log ?? createLogger({ name: 's3-test', level: 'error' }),
     },
     { signal: abort.signal },
   )
@@ -79,7 +77,6 @@ export async function startFixture(
     for (const client of clients) client.destroy()
     await server.close()
   }
-  after(close)
   return { objects: memory, server, port: server.port, endpoint, metrics, client: clientOf(MAIN), clientOf, close }
 }
 
