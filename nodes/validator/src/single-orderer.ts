@@ -57,8 +57,8 @@ export class SingleOrderer implements Orderer {
       if (rest > 0 && !(await pause(Math.min(rest, this.#spacingMs), signal))) return
       const transactions = this.#source.take(this.#room)
       const nowMs = this.#nowMs()
-      if (transactions.length === 0 && nowMs < heartbeatAtMs) continue
       startedAtMs = nowMs
+      if (transactions.length === 0 && nowMs < heartbeatAtMs) continue
       this.#head = {
         number: this.#head.number + 1n,
         timestampMs: Math.max(this.#head.timestampMs, nowMs),

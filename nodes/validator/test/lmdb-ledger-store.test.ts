@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { LEDGER_TABLES, type LedgerWrite, MemoryLedgerStore } from '@cumulus/ledger'
+import fc from 'fast-check'
+import { FolderLock } from '../src/folder-lock.ts'
+import { LmdbLedgerStore } from '../src/lmdb-ledger-store.ts'
+
+const anyKey = fc.uint8Array({ minLength: 1, maxLength: 3 }).map((key) => key.map((byte) => byte % 4))
+const anyWrite: fc.Arbitrary<LedgerWrite> = fc.record({
+  table: fc.constantFrom(...LEDGER_TABLES),
+  key: anyKey,
+  value: fc.option(fc.uint8Array({ maxLength: 40 }), { nil: undefined }),
+})
+
+describe('the LMDB store of the ledger', () => {
+  let dir: string
+  before(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'cumulus-ledger-'))
+  })
+  after(() => rm(dir, { recursive: true }))
+
+  it('holds what the memory store holds, also after it was opened anew', async () => {
+    let run = 0
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.array(anyWrite, { maxLength: 12 }), { maxLength: 4 }), async (batches) => {
+        const folder = join(dir, `${run++}`)
+        const [lmdb, memory] = [new LmdbLedgerStore(folder), new MemoryLedgerStore()]
+        for (const batch of batches) {
+          lmdb.write(batch)
+          memory.write(batch)
+        }
+        await lmdb.close()
+        const again = new LmdbLedgerStore(folder)
+        for (const { table, key } of batches.flat()) {
+          const [stored, expected] = [again.get(table, key), memory.get(table, key)]
+          assert.deepEqual(stored && Uint8Array.from(stored), expected)
+        }
+        await again.close()
+      }),
+      { numRuns: 12 },
+    )
+  })
+
+  it('applies nothing of a batch that fails in the middle', async () => {
+    const store = new LmdbLedgerStore(join(dir, 'atomic'))
+    const [key, value] = [Uint8Array.of(1), Uint8Array.of(2)]
+    const tooLong = new Uint8Array(5_000)
+    assert.throws(
+      () =>
+        store.write([
+          { table: 'code', key, value },
+          { table: 'code', key: tooLong, value },
+        ]),
+      { code: 'STORE_FAILED' },
+    )
+    assert.equal(store.get('code', key), undefined)
+    store.write([{ table: 'code', key, value }])
+    assert.deepEqual(Uint8Array.from(store.get('code', key)!), value)
+    await store.close()
+  })
+
+  it('gives values that later reads and writes leave alone', async () => {
+    const store = new LmdbLedgerStore(join(dir, 'values'))
+    const key = (byte: number) => Uint8Array.of(byte)
+    store.write([1, 2].map((byte) => ({ table: 'slot', key: key(byte), value: new Uint8Array(8).fill(byte) })))
+    const first = store.get('slot', key(1))!
+    store.get('slot', key(2))
+    store.write([{ table: 'slot', key: key(1), value: new Uint8Array(8).fill(9) }])
+    assert.deepEqual(Uint8Array.from(first), new Uint8Array(8).fill(1))
+    await store.close()
+  })
+
+  it('says so when its folder cannot be used', async () => {
+    await writeFile(join(dir, 'file'), 'no folder')
+    assert.throws(() => new LmdbLedgerStore(join(dir, 'file')), { code: 'STORE_FAILED' })
+  })
+})
+
+describe('the lock of a folder', () => {
+  let dir: string
+  before(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'cumulus-lock-'))
+  })
+  after(() => rm(dir, { recursive: true }))
+
+  it('lets nobody in twice, until it is released', () => {
+    const lock = new FolderLock(dir)
+    assert.throws(() => new FolderLock(dir), { code: 'FOLDER_IN_USE' })
+    lock.release()
+    new FolderLock(dir).release()
+  })
+
+  it('of a process that is gone, or is not that process any more, is taken over', async () => {
+    for (const left of ['{"pid":2147483646,"started":null}', `{"pid":${process.pid},"started":"12"}`, '{"pid', '']) {
+      await writeFile(join(dir, 'LOCK'), left)
+      new FolderLock(dir).release()
+    }
+  })
+})
