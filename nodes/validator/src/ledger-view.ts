@@ -39,8 +39,8 @@ interface LedgerViewComponents {
   status(): object | Promise<object>
 }
 
-/** Decoded blocks kept for readers: most questions are about the last few. */
-const RECENT_BLOCKS_MAX = 64
+/** Decoded blocks kept for readers: most questions are about the last few. A block holds 4 MiB at most. */
+const RECENT_BLOCKS_MAX = 16
 
 interface RecentBlock {
   readonly block: ViewBlock
