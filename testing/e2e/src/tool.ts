@@ -17,6 +17,13 @@ export function findTool(name: string): string | undefined {
   return undefined
 }
 
+/** The caller's own settings of these tools must not steer a test: keys, endpoints, certificate bundles. */
+const foreign = /^(AWS|RCLONE|RESTIC|S3CMD)_|_proxy$/i
+
+function cleanEnvironment(): Record<string, string | undefined> {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !foreign.test(name)))
+}
+
 /** Runs a command to its end; throws with what it printed if it fails. */
 export async function runTool(
   path: string,
@@ -25,7 +32,7 @@ export async function runTool(
 ): Promise<string> {
   try {
     const { stdout } = await run(path, args, {
-      env: { ...process.env, ...env },
+      env: { ...cleanEnvironment(), ...env },
       maxBuffer: 64 * 2 ** 20,
       timeout: 600_000,
     })
