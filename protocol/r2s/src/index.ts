@@ -1,0 +1,37 @@
+export {
+  type Block,
+  type BlockRef,
+  COIN_SHARE_BYTES,
+  DIGEST_BYTES,
+  decodeBlock,
+  decodeHeader,
+  type Evidence,
+  encodeBlock,
+  encodeHeader,
+  encodePayload,
+  genesisDigest,
+  type Header,
+  type HeaderVote,
+  SIGNATURE_BYTES,
+  sealBlock,
+  signedMessage,
+  transactionsOf,
+} from './block.ts'
+export { type Coin, type CoinRule, type CoinShare, leaderOrder, publicCoin } from './coin.ts'
+export { COMMITTEE_SIZE_MAX, type Committee, committeeOf, memberCount } from './committee.ts'
+export { R2s, type R2sConfig, type R2sStart } from './consensus.ts'
+export { Dag, Vertex } from './dag.ts'
+export { digestKey } from './digest-map.ts'
+export { R2sPanic } from './errors.ts'
+export type { Checkpoint, Commit, R2sEffect, R2sEvent, SlotDecision } from './events.ts'
+export {
+  decodeCheckpoint,
+  encodeCheckpoint,
+  encodeLogRecord,
+  type LogContents,
+  type LogRecord,
+  readLog,
+} from './log.ts'
+export { decodeMessage, encodeMessage, type Message } from './message.ts'
+export { checkR2sParams, defaultR2sParams, type R2sParams } from './r2s-params.ts'
+export { type Era, isEvidence, judgeHeader, type RefusalCode } from './validity.ts'

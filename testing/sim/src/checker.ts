@@ -1,0 +1,153 @@
+import { type Block, type BlockRef, type Commit, digestKey } from '@cumulus/r2s'
+
+/** A broken promise. */
+export class Violation extends Error {
+  readonly code: ViolationCode
+  constructor(code: ViolationCode, detail: string) {
+    super(`${code}: ${detail}`)
+    this.name = 'Violation'
+    this.code = code
+  }
+}
+
+export type ViolationCode =
+  | 'DISAGREEMENT'
+  | 'GAP'
+  | 'OUTPUT_TWICE'
+  | 'OUTPUT_BEFORE_PARENT'
+  | 'FORGED'
+  | 'HONEST_EQUIVOCATION'
+  | 'HONEST_BLAMED'
+  | 'PANIC'
+  | 'STALL'
+  | 'CENSORED'
+  | 'UNBOUNDED'
+
+interface AgreedRound {
+  readonly hash: number
+  readonly by: number
+}
+
+/**
+ * Watches all honest members at every step. Knows the rule of the game, nothing of how the core plays it: what
+ * one member committed for a round, every other must commit, in order; no block twice, none before its parents,
+ * none in an honest name that its owner did not sign, and no owner signs two.
+ */
+export class Checker {
+  readonly #honest: number
+  readonly #size: number
+  readonly #agreed: AgreedRound[] = []
+  readonly #output = new Set<number>()
+  /** By author: digest key by round, of honest blocks others may have seen. */
+  readonly #signed: Map<number, number>[]
+  readonly #committedUpTo: number[]
+  blockCount = 0
+  directCount = 0
+  indirectCount = 0
+  skipCount = 0
+
+  constructor(size: number, honest: number) {
+    this.#size = size
+    this.#honest = honest
+    this.#signed = Array.from({ length: size }, () => new Map<number, number>())
+    this.#committedUpTo = new Array<number>(size).fill(0)
+  }
+
+  get agreedRound(): number {
+    return this.#agreed.length
+  }
+
+  isHonest(member: number): boolean {
+    return (this.#honest & (1 << member)) !== 0
+  }
+
+  isOutput(ref: BlockRef): boolean {
+    return this.#output.has(digestKey(ref.digest))
+  }
+
+  /** An honest member is about to show its own block. */
+  shown(block: Block): void {
+    const { author, round } = block.header
+    const key = digestKey(block.digest)
+    const before = this.#signed[author]!.get(round)
+    if (before !== undefined && before !== key) {
+      throw new Violation('HONEST_EQUIVOCATION', `member ${author} signed two blocks of round ${round}`)
+    }
+    this.#signed[author]!.set(round, key)
+  }
+
+  /** `member` starts over from its log; it may tell commits again from `round` on. */
+  restarted(member: number, round: number): void {
+    this.#committedUpTo[member] = round - 1
+  }
+
+  committed(member: number, commit: Commit): void {
+    const { round } = commit
+    if (round !== this.#committedUpTo[member]! + 1) {
+      throw new Violation('GAP', `member ${member} committed ${round} after ${this.#committedUpTo[member]}`)
+    }
+    this.#committedUpTo[member] = round
+    const hash = hashCommit(commit)
+    const agreed = this.#agreed[round - 1]
+    if (agreed) {
+      if (agreed.hash !== hash) {
+        throw new Violation('DISAGREEMENT', `round ${round} at member ${member} is not that of member ${agreed.by}`)
+      }
+      return
+    }
+    this.#agreed[round - 1] = { hash, by: member }
+    for (const slot of commit.slots) {
+      if (!slot.direct) this.indirectCount++
+      else if (slot.digest) this.directCount++
+      else this.skipCount++
+    }
+    for (const block of commit.blocks) this.#judgeOutput(block, commit.gcRound)
+  }
+
+  #judgeOutput(block: Block, gcRound: number): void {
+    const { author, round, parents } = block.header
+    const key = digestKey(block.digest)
+    if (this.#output.has(key)) throw new Violation('OUTPUT_TWICE', `block of ${author}, round ${round}`)
+    this.#output.add(key)
+    this.blockCount++
+    if (author >= this.#size || (this.isHonest(author) && this.#signed[author]!.get(round) !== key)) {
+      throw new Violation('FORGED', `a block of round ${round} that member ${author} never showed`)
+    }
+    // Blocks of an ejected author may be left out of the order, and he is no honest one.
+    for (const parent of parents) {
+      if (parent.round <= gcRound || !this.isHonest(parent.author)) continue
+      if (!this.#output.has(digestKey(parent.digest))) {
+        throw new Violation('OUTPUT_BEFORE_PARENT', `block of ${author}, round ${round}`)
+      }
+    }
+  }
+
+  /** After the calm: blocks of honest members up to `round` that members have shown since `fromRound`. */
+  assertIncluded(member: number, fromRound: number, toRound: number): void {
+    for (const [round, key] of this.#signed[member]!) {
+      if (round >= fromRound && round <= toRound && !this.#output.has(key)) {
+        throw new Violation('CENSORED', `block of ${member}, round ${round}, is in no commit up to ${this.agreedRound}`)
+      }
+    }
+  }
+}
+
+/** 53 bits over everything members must agree on. */
+export function hashCommit(commit: Commit): number {
+  let low = commit.round
+  let high = commit.gcRound
+  const mix = (value: number): void => {
+    low = Math.imul(low ^ value, 0x85eb_ca6b)
+    low ^= low >>> 15
+    high = Math.imul(high ^ (value / 2 ** 16), 0xc2b2_ae35) + low
+    high ^= high >>> 13
+  }
+  for (const slot of commit.slots) {
+    mix(slot.author)
+    mix(slot.digest ? digestKey(slot.digest) % 2 ** 32 : 0)
+  }
+  for (const block of commit.blocks) mix(digestKey(block.digest) % 2 ** 32)
+  for (const author of commit.ejected) mix(author + 1)
+  mix(commit.medianTsMs % 2 ** 32)
+  return (high >>> 11) * 2 ** 32 + (low >>> 0)
+}
