@@ -12,5 +12,4 @@ export type {
   StripeEvent,
 } from './miner-chain.ts'
 export { MinerError, type MinerErrorCode } from './miner-error.ts'
-export { registrationMessage } from './registration.ts'
 export { type MinerConfig, type MinerTuning, runMiner, startMiner } from './start-miner.ts'

@@ -11,6 +11,7 @@ export interface MinerMetrics {
   readonly freed: Counter<'reason'>
   readonly units: Gauge<'account' | 'kind'>
   readonly links: Gauge<'account'>
+  readonly direct: Gauge<'account'>
 }
 
 export function createMinerMetrics(registry: Metrics): MinerMetrics {
@@ -39,6 +40,9 @@ export function createMinerMetrics(registry: Metrics): MinerMetrics {
     corrupt: counter('cumulus_miner_corrupt_fragments_total', 'Fragments found damaged'),
     freed: counter('cumulus_miner_freed_fragments_total', 'Fragments dropped, by reason', ['reason']),
     units: gauge('cumulus_miner_units', 'Cells, by what is in them', ['account', 'kind']),
+    direct: gauge('cumulus_miner_direct_io', '1 = cells are written with O_DIRECT, 0 = through the page cache', [
+      'account',
+    ]),
     links: gauge('cumulus_miner_links', 'Sessions with gateways', ['account']),
   }
 }

@@ -1,4 +1,5 @@
-import { ByteWriter, equalBytes, hexToBytes, utf8Encode } from '@cumulus/bytes'
+import { equalBytes } from '@cumulus/bytes'
+import { registrationMessage } from '@cumulus/ledger/modules'
 import type { PeerIdentity } from '@cumulus/network'
 import type { Params } from '@cumulus/params'
 import { type Logger, sleep } from '@cumulus/service'
@@ -19,15 +20,6 @@ const FEE_RESERVE = 10n ** 16n
 const FUNDS_POLL_MS = 1000
 /** Between two reminders that funds are missing. */
 const REMINDER_MS = 60_000
-
-/** What the peer key signs, so that nobody registers another's: domain ‖ chain id u64 ‖ account 20. */
-export function registrationMessage(chainId: number, account: Address): Uint8Array {
-  return new ByteWriter()
-    .bytes(utf8Encode('cumulus/register/1'))
-    .u64(BigInt(chainId))
-    .bytes(hexToBytes(account))
-    .finish()
-}
 
 /**
  * The miner's entry on chain, made or brought up to date. Waits for funds as long as it takes.

@@ -162,6 +162,7 @@ class Miner implements RunningRole {
       { store, log },
       { bytesPerSecond: tuning.scrubBytesPerSecond, onCorrupt: () => this.#metrics.corrupt.inc() },
     )
+    this.#metrics.direct.set({ account: chain.account }, store.direct ? 1 : 0)
     this.#useGateways(parts.gateways)
     this.stopped = this.#run()
   }

@@ -4,13 +4,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { ByteWriter, equalBytes, utf8Decode } from '@cumulus/bytes'
+import { registrationMessage } from '@cumulus/ledger/modules'
 import { FrameOp } from '@cumulus/network'
 import { createLogger, createMetrics } from '@cumulus/service'
 import { verifyEd25519 } from '@cumulus/signature'
 import { deletionMessage, pieceHashes, receiptMessage } from '@cumulus/storage'
 import { usableUnits } from '@cumulus/store'
 import { groupId, seat, stripeNumber } from '@cumulus/types'
-import { registrationMessage, runMiner } from '../src/index.ts'
+import { runMiner } from '../src/index.ts'
 import { FakeChain } from './support/fake-chain.ts'
 import {
   FakeGateway,
@@ -256,16 +257,21 @@ describe('a miner', () => {
 describe('registration', () => {
   const log = createLogger({ name: 'miner', write: () => undefined })
 
+  /** Ends what a test has started, even if it fails half-way. */
+  const running: (() => Promise<void>)[] = []
+
   async function start(chain: FakeChain, folder: string, spaceBytes = SPACE, lines?: string[]) {
     const stop = new AbortController()
     const logger = lines ? createLogger({ name: 'miner', json: true, write: (line) => lines.push(line) }) : log
     const context = { signal: stop.signal, log: logger, metrics: createMetrics({ process: false }) }
     const tuning = { keepFreeBytes: 0, fillBytesPerSecond: 0 }
     const miner = await runMiner({ folder, params, spaceBytes, region: 'eu', tuning }, context, chain)
-    return async () => {
+    const end = async () => {
       stop.abort(new Error('stop'))
       await miner.stopped
     }
+    running.push(end)
+    return end
   }
 
   async function inFolder(use: (folder: string) => Promise<void>): Promise<void> {
@@ -273,6 +279,7 @@ describe('registration', () => {
     try {
       await use(folder)
     } finally {
+      for (const end of running.splice(0)) await end()
       await rm(folder, { recursive: true, force: true })
     }
   }

@@ -9,6 +9,8 @@ export interface FillerInit {
   readonly pauseMs?: number
 }
 
+/** Rest after a write, in times of what it took. */
+const REST_FACTOR = 9
 /** Cells between two notes of progress. */
 const FILL_SAVE_COUNT = 16
 
@@ -29,6 +31,7 @@ export async function fillIdleCells(
     for (;;) {
       signal.throwIfAborted()
       try {
+        const startedAtMs = performance.now()
         let filled = 0
         while (filled < batch && (await store.fillOne())) filled++
         unsaved += filled
@@ -37,7 +40,9 @@ export async function fillIdleCells(
           await store.saveFillProgress()
           unsaved = 0
         }
-        await sleep(stepMs * filled, signal)
+        // A disk that takes long has other things to do: at most a tenth of its time is ours.
+        const tookMs = performance.now() - startedAtMs
+        await sleep(Math.max(stepMs * filled, REST_FACTOR * tookMs), signal)
       } catch (error) {
         if (signal.aborted) return
         if (!(error instanceof StoreError)) throw error

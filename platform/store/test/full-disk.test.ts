@@ -10,7 +10,7 @@ import { inTemporaryFolder } from './support/temporary-folder.ts'
 /** A file system of 8 MiB, where we may mount one. */
 function mount(folder: string): boolean {
   try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', folder], { stdio: 'ignore' })
+    execFileSync('/usr/bin/mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', folder], { stdio: 'ignore' })
     return true
   } catch {
     return false
@@ -23,7 +23,7 @@ async function onTinyDisk(skip: (reason: string) => void, use: (folder: string) 
     try {
       await use(folder)
     } finally {
-      execFileSync('umount', [folder])
+      execFileSync('/usr/bin/umount', [folder])
     }
   })
 }
