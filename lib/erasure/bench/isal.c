@@ -1,11 +1,14 @@
 // Intel ISA-L under the same load as kernel.ts, for comparison: 4+8 in memory, best and median of some rounds.
 // Prints one line for each operation: name, best ms, median ms, FNV-1a of the result.
 
-#include <isa-l/erasure_code.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+
+// As isa-l/erasure_code.h declares them, so that the library is enough and its headers are not needed.
+void ec_init_tables(int k, int rows, unsigned char *a, unsigned char *gftbls);
+void ec_encode_data(int len, int k, int rows, unsigned char *gftbls, unsigned char **data, unsigned char **coding);
 
 enum { K = 4, M = 8, N = K + M };
 
