@@ -458,10 +458,9 @@ export class R2s {
       // "One other" turned out to be this member itself.
       if (to % size === member) byPeer[(member + 1) % size]!.push(ref)
     }
-    // Of an equivocator's chains only one may be here: then nothing says that all below the newest is.
-    const have = this.dag.newest.map((vertex) =>
-      this.#equivocators & (1 << vertex.author) ? this.dag.gcRound : vertex.round,
-    )
+    // Exact, also for equivocators of whom another chain may be missing: every block of an answer that is cut short is
+    // then new, and what lies below a missing twin is asked for by name.
+    const have = this.dag.newest.map((vertex) => vertex.round)
     byPeer.forEach((refs, peer) => {
       for (let i = 0; i < refs.length; i += FETCH_REFS_MAX) {
         this.#send(peer, { kind: 'fetch', wanted: refs.slice(i, i + FETCH_REFS_MAX), have })
@@ -710,13 +709,28 @@ export class R2s {
     })
   }
 
-  /** Never a round left out, but those that are decided without it (SPEC 2.4). */
+  /**
+   * Never a round left out: others may need this member's block of each. Only when the parents of the next one have been
+   * collected away, after a long outage, it goes on where its decisions end (SPEC 2.4).
+   */
   #nextRound(): number {
-    return Math.max(this.#lastOwnRound + 1, this.#rule.firstUndecidedRound)
+    const next = this.#lastOwnRound + 1
+    return next - 1 > this.dag.gcRound || next === 1 ? next : Math.max(next, this.#rule.firstUndecidedRound)
   }
 
+  /**
+   * Enough blocks of `round` to build on. Known equivocators do not count, but where others have built upon this round,
+   * for a member that is late: then nothing better will come.
+   */
   #hasQuorumAt(round: number): boolean {
-    return memberCount(this.dag.present(round) & ~this.#equivocators) >= this.committee.quorum
+    const present = this.dag.present(round)
+    const counted = this.#isBehind(round + 1) ? present : present & ~this.#equivocators
+    return memberCount(counted) >= this.committee.quorum
+  }
+
+  /** Somebody trustworthy has a block of `round`. */
+  #isBehind(round: number): boolean {
+    return (this.dag.present(round) & ~this.#equivocators & ~(1 << this.#config.member)) !== 0
   }
 
   /** SPEC 2.8. Whoever finds the others already in the round is late, and waits for nothing. */
@@ -777,16 +791,23 @@ export class R2s {
    * not in the cone of these, the newest. null while too few may be cited.
    */
   #chooseParents(round: number): Vertex[] | null {
-    const { params, member } = this.#config
+    const { params } = this.#config
     const stalled = this.#nowMs >= this.#movedAtMs + params.stallMs
-    for (let excluded = this.#equivocators; ; ) {
+    const usual = this.#unexposed(round, this.#equivocators, stalled)
+    return usual ?? (this.#isBehind(round) ? this.#unexposed(round, 0, stalled) : null)
+  }
+
+  /** Parents of whom none is exposed in the cone they make, without the authors in the mask `excluded`. */
+  #unexposed(round: number, excluded: number, stalled: boolean): Vertex[] | null {
+    const { params, member } = this.#config
+    for (;;) {
       const parents = this.#candidates(round, excluded, stalled)
       const strongCount = parents.filter((parent) => parent.round === round - 1).length
       if (strongCount < this.committee.quorum) return null
       const exposed = this.dag.exposedBy(parents, round, params.exposureDepthRounds)
       if (!parents.some((parent) => exposed & (1 << parent.author) && parent.author !== member)) return parents
-      this.#equivocators |= exposed & ~(1 << member)
-      excluded = this.#equivocators
+      excluded |= exposed & ~(1 << member)
+      this.#equivocators |= excluded & exposed
     }
   }
 
