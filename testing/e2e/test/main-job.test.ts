@@ -246,8 +246,11 @@ describe('a local network', { concurrency: false }, () => {
   async function fullyStored(): Promise<void> {
     await network.until('every fragment on its seat', 120, async () => {
       const { processes } = await network.status()
-      const gateway = processes.find((entry) => entry.role === 'gateway')
-      return (gateway?.status as { repair?: { pending: number } } | undefined)?.repair?.pending === 0
+      const owners = processes.find((entry) => entry.role === 'gateway')?.status['owners'] as {
+        pendingSeals: number
+        pendingRepairs: number
+      }[]
+      return owners.length > 0 && owners.every((owner) => owner.pendingSeals === 0 && owner.pendingRepairs === 0)
     })
   }
 })

@@ -2,7 +2,7 @@ import { type RecoverProgress, runRecover } from '@cumulus/gateway'
 import { createLogger, createMetrics, readSettings } from '@cumulus/service'
 import { CliError, command } from '../command.ts'
 import { NetworkFolder, type NetworkProcess } from '../network-folder.ts'
-import { parsePrivateKey, readKeyFile } from '../plan.ts'
+import { addressOf, parsePrivateKey, readKeyFile } from '../plan.ts'
 import { isRunning, startDetached, stopProcesses } from '../processes.ts'
 import { gatewaySettings } from '../role-settings.ts'
 import { gatewayConfig } from './roles.ts'
@@ -29,6 +29,7 @@ export const recover = command({
       kind: 'text',
       help: 'private key of the owner, 64 hex digits; better given as CUMULUS_KEY than on a command line',
     },
+    territory: { kind: 'number', help: 'which territory of the owner, if there are several', min: 1 },
     gateway: { kind: 'text', help: 'which gateway of the network', default: 'gateway-1' },
   },
   examples: ['CUMULUS_KEY=0x… cumulus gateway recover', 'cumulus gateway recover --key 0x… --dir /data/test'],
@@ -55,24 +56,41 @@ export const recover = command({
     try {
       const config = readSettings(gatewaySettings, { flags: {}, env: {}, file: folder.configFile(entry.name) })
       const log = createLogger({ name: 'recover', level: 'warn' })
+      const known = network.s3.users.find((user) => user.owner === addressOf(ownerKey).toLowerCase())
       const result = await runRecover(
         gatewayConfig(config, await readKeyFile(config.keyFile)),
         { signal, log, metrics: createMetrics({ process: false }) },
-        { ownerKeys: [ownerKey] },
+        {
+          ownerKey,
+          name: known?.name,
+          email: known?.email,
+          territory: settings.territory === undefined ? undefined : BigInt(settings.territory),
+        },
         progressLine(settings.json),
       )
-      if (settings.json) console.log(JSON.stringify(result))
+      const { user, packs, logs, buckets, objects, lostSegments } = result
+      if (settings.json)
+        console.log(
+          JSON.stringify({
+            owner: user.owner,
+            territory: user.territory,
+            accessKey: user.accessKey,
+            packs,
+            logs,
+            buckets,
+            objects,
+            lostSegments,
+          }),
+        )
       else {
-        for (const { owner, territory, buckets, objects, packs, logs, lostSegments } of result) {
-          console.log(
-            `Recovered ${buckets} buckets with ${objects} objects of ${owner} (territory ${territory}) from ${packs} packs, ${logs} of them open logs.`,
-          )
-          if (lostSegments.length > 0)
-            console.log(`${lostSegments.length} segments are lost: no four of their fragments are left.`)
-        }
+        console.log(
+          `Recovered ${buckets} buckets with ${objects} objects of ${user.name} (territory ${user.territory}) from ${packs} packs and ${logs} open logs.`,
+        )
+        if (lostSegments.length > 0)
+          console.log(`${lostSegments.length} segments are LOST: fewer than four of their fragments are left.`)
         if (!wasRunning) console.log('Start the gateway again with "cumulus up".')
       }
-      return result.some((one) => one.lostSegments.length > 0) ? 1 : 0
+      return lostSegments.length > 0 ? 1 : 0
     } finally {
       if (wasRunning) await restart(folder, entry)
     }

@@ -99,9 +99,8 @@ function sayingOf(entry: ProcessReport): string {
     unitBytes?: number
     declared?: string
     minersConnected?: number
-    buckets?: number
-    objects?: number
-    repair?: { pending?: number }
+    users?: number
+    owners?: { pendingRepairs: number; segments: { data: number; packs: number } }[]
   }
   const parts: string[] = []
   if (status.height !== undefined) parts.push(`chain block ${status.height}`)
@@ -113,8 +112,13 @@ function sayingOf(entry: ProcessReport): string {
     )
   }
   if (status.minersConnected !== undefined) parts.push(`${status.minersConnected} miners connected`)
-  if (status.buckets !== undefined) parts.push(`${status.buckets} buckets`)
-  if (status.objects !== undefined) parts.push(`${status.objects} objects`)
-  if (status.repair?.pending) parts.push(`${status.repair.pending} fragments to repair`)
+  if (status.users !== undefined) parts.push(`${status.users} users`)
+  if (status.owners) {
+    const sum = (pick: (owner: NonNullable<typeof status.owners>[number]) => number) =>
+      status.owners!.reduce((total, owner) => total + pick(owner), 0)
+    parts.push(`${sum((owner) => owner.segments.data + owner.segments.packs)} segments`)
+    const repairs = sum((owner) => owner.pendingRepairs)
+    if (repairs > 0) parts.push(`${repairs} segments to repair`)
+  }
   return parts.join(', ')
 }
