@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
-import { utf8Encode } from '@cumulus/bytes'
+import { ByteWriter, concatBytes, utf8Encode } from '@cumulus/bytes'
 import { FrameOp, type Listener, listen, PeerIdentity } from '@cumulus/network'
 import type { Params, StorageClass } from '@cumulus/params'
 import type { Logger } from '@cumulus/service'
@@ -13,6 +13,7 @@ import type { ObjectLayer, OwnerId } from './object-layer.ts'
 import { ReadBudget } from './objects/body-reader.ts'
 import { BufferPool } from './objects/buffer-pool.ts'
 import { DataEngine } from './objects/data-engine.ts'
+import type { Table } from './objects/index-store.ts'
 import { ObjectIndex } from './objects/object-index.ts'
 import { OverlayStore } from './objects/overlay-store.ts'
 import type { OwnerStore } from './objects/owner-store.ts'
@@ -75,6 +76,8 @@ export class Engine {
   readonly #listener: Listener
   readonly #stores = new Map<OwnerId, OwnerStore>()
   readonly #stop: AbortController
+  readonly #logs: Table
+  readonly #recovering: Table
   readonly #groups = new Map<number, Promise<readonly Uint8Array[]>>()
 
   private constructor(parts: {
@@ -95,6 +98,8 @@ export class Engine {
     this.peers = parts.peers
     this.pool = parts.pool
     this.#store = parts.store
+    this.#logs = parts.store.table('logs')
+    this.#recovering = parts.store.table('recovering')
     this.#listener = parts.listener
     this.#stop = parts.stop
     const layout = segmentLayout(classOf(init))
@@ -172,6 +177,29 @@ export class Engine {
 
   get owners(): readonly OwnerId[] {
     return [...this.#stores.keys()]
+  }
+
+  /** Whether a recovery of this territory was begun and not ended. It may be begun again: entries are applied once. */
+  isRecovering(territory: bigint): boolean {
+    return this.#recovering.get(new ByteWriter(16).u64(territory).finish()) !== undefined
+  }
+
+  async setRecovering(territory: bigint, isRecovering: boolean): Promise<void> {
+    const key = new ByteWriter(16).u64(territory).finish()
+    this.#store.transact(() => {
+      if (isRecovering) this.#recovering.put(key, new Uint8Array([1]))
+      else this.#recovering.delete(key)
+    })
+    await this.#store.flushed()
+  }
+
+  /** Keeps in mind who holds a log that this gateway did not write itself. Dropped there once it is not a local one. */
+  noteLog(territory: bigint, logId: Uint8Array, peers: readonly Uint8Array[]): void {
+    const row = new ByteWriter(128)
+      .u64(territory)
+      .bytes(concatBytes(...peers))
+      .finish()
+    this.#store.transact(() => this.#logs.put(logId, row))
   }
 
   ownerStore(owner: OwnerId): OwnerStore | undefined {

@@ -2,5 +2,7 @@ export { type GatewayChain, GatewayChainError, type GatewayChainErrorCode } from
 export { Engine, type EngineComponents, type EngineInit, type OwnerInit } from './engine.ts'
 export { ObjectError, type ObjectErrorCode, type ObjectLayer } from './object-layer.ts'
 export { deriveOwnerKeys, type OwnerKeys } from './owner-keys.ts'
+export { RecoverError, type RecoverProgress, type RecoverResult } from './recover.ts'
+export { type RecoverInit, runRecover } from './run-recover.ts'
 export { type GatewayConfig, type GatewayTuning, startGateway } from './start-gateway.ts'
 export { addUser, type GatewayUser, parseUsers } from './users.ts'

@@ -2,15 +2,11 @@ import { ByteWriter, bytesToHex, equalBytes, hexToBytes, isZero, utf8Encode } fr
 import { type ChainClient, ChainError } from '@cumulus/chain'
 import type { PeerIdentity } from '@cumulus/network'
 import type { Params } from '@cumulus/params'
-import { type Logger, ServiceError, sleep } from '@cumulus/service'
+import { type Logger, sleep } from '@cumulus/service'
 
 const FUNDS_POLL_MS = 1_000
 
-/**
- * Makes the register say who and where this gateway is. Waits while the account cannot pay for it.
- *
- * @throws ServiceError OTHER_PEER_KEY if the account is registered with another key: this is not its folder
- */
+/** Makes the register say who and where this gateway is. Waits while the account cannot pay for it. */
 export async function ensureRegistered(
   components: { chain: ChainClient; identity: PeerIdentity; params: Params; log: Logger },
   wish: { addresses: string; endpoint: string },
@@ -18,11 +14,12 @@ export async function ensureRegistered(
 ): Promise<void> {
   const { chain, identity, params, log } = components
   const entry = await chain.read('Gateways', 'gatewayOf', [chain.account])
-  const peerKey = hexToBytes(entry.peerKey)
+  let peerKey = hexToBytes(entry.peerKey)
   if (!isZero(peerKey) && !equalBytes(peerKey, identity.publicKey)) {
-    throw new ServiceError('OTHER_PEER_KEY', 'the account is registered as a gateway with another peer key', {
-      account: chain.account,
-    })
+    // Whoever has the account's key may say so: the folder with the old key was lost, or the gateway has moved.
+    log.warn('the account was registered with another peer key: it is registered anew', { account: chain.account })
+    await chain.send('Gateways', 'remove', [], { signal })
+    peerKey = new Uint8Array(32)
   }
   if (!isZero(peerKey) && entry.addresses === wish.addresses && entry.endpoint === wish.endpoint) return
   for (let told = false; ; ) {

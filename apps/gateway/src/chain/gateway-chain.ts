@@ -61,7 +61,8 @@ export interface ChainTerritory {
 
 /**
  * - `OVER_CAPACITY` the territory is full · `NO_SPACE` miners lack idle space · `NOT_ALLOWED` no grant for this territory,
- *   or it is frozen · `EXPIRED` the reservation is over · `REFUSED` anything else that the chain does not accept ·
+ *   or it is frozen · `EXPIRED` the reservation is over, or what it
+ *   was to hold cannot be committed under it · `REFUSED` anything else that the chain does not accept ·
  *   `UNREACHABLE` no validator answers
  */
 export type GatewayChainErrorCode = 'OVER_CAPACITY' | 'NO_SPACE' | 'NOT_ALLOWED' | 'EXPIRED' | 'REFUSED' | 'UNREACHABLE'

@@ -18,6 +18,8 @@ export const LOG_COPIES = 3
 const APPEND_BYTES_MAX = 4 * 2 ** 20
 /** A seat that takes longer is replaced. */
 const APPEND_MS = 5_000
+/** With no seat left to try, a write waits so long for miners to reconnect. */
+const RECONNECT_MS = 3_000
 /** Past this the write is refused. */
 const SHIP_MS = 15_000
 
@@ -77,6 +79,7 @@ export class LogFollowers {
   async ship(end: number, tail?: Uint8Array): Promise<void> {
     const deadline = AbortSignal.timeout(SHIP_MS)
     const failed = new Set<string>()
+    let noneSinceMs: number | undefined
     for (;;) {
       if (this.#followers.length < LOG_COPIES) await this.#recruit(failed)
       await Promise.all(
@@ -93,9 +96,10 @@ export class LogFollowers {
       if (deadline.aborted) throw new TooFewSeatsError(count)
       if ((await this.#connectedCandidates(failed)).length === 0) {
         // Perhaps they are just reconnecting: a second chance, within the time there is.
+        noneSinceMs ??= performance.now()
+        if (performance.now() - noneSinceMs > RECONNECT_MS) throw new TooFewSeatsError(count)
         failed.clear()
         await sleep(200, deadline).catch(() => {})
-        if (deadline.aborted) throw new TooFewSeatsError(count)
       }
     }
   }

@@ -230,9 +230,7 @@ export class OwnerJournal {
     for (const part of transaction.data ?? []) dataLength += part.length
     const done = new Deferred<unknown>()
     this.#waiting.push({ transaction, dataLength, done })
-    this.#pump ??= this.#run().finally(() => {
-      this.#pump = undefined
-    })
+    this.#pump ??= this.#run()
     return done.promise as Promise<Result>
   }
 
@@ -240,9 +238,7 @@ export class OwnerJournal {
   async rotate(): Promise<void> {
     // Between groups only: the pump looks at this before each.
     this.#rotateAsked = true
-    this.#pump ??= this.#run().finally(() => {
-      this.#pump = undefined
-    })
+    this.#pump ??= this.#run()
     await this.#pump
   }
   #rotateAsked = false
@@ -297,6 +293,8 @@ export class OwnerJournal {
         for (const { done } of this.#waiting.splice(0)) done.reject(failure)
       }
     }
+    // In the same turn as the last look at what waits: whoever comes now starts the pump again.
+    this.#pump = undefined
   }
 
   async #writeGroup(): Promise<void> {

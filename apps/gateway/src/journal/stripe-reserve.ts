@@ -80,7 +80,9 @@ export class StripeReserve {
       if (reservation.gateway.toLowerCase() !== this.#chain.account.toLowerCase()) continue
       if (reservation.closed || this.#isEnding(reservation, epoch)) continue
       const claimed = this.#table.get(this.#key(reservation.id))
-      const next = claimed ? new ByteReader(claimed).u32() : reservation.firstStripe
+      // Without a claim nobody knows which of its stripes were used: it is left to expire.
+      if (!claimed) continue
+      const next = new ByteReader(claimed).u32()
       this.#held.push({ reservation, next, claimed: next })
     }
   }
@@ -130,9 +132,13 @@ export class StripeReserve {
   }
 
   async #claim(held: Held, end: number): Promise<void> {
-    this.#store.transact(() => this.#table.put(this.#key(held.reservation.id), new ByteWriter(16).u32(end).finish()))
+    this.#noteClaim(held.reservation.id, end)
     await this.#store.flushed()
     held.claimed = end
+  }
+
+  #noteClaim(reservation: bigint, end: number): void {
+    this.#store.transact(() => this.#table.put(this.#key(reservation), new ByteWriter(16).u32(end).finish()))
   }
 
   /** Seats of all groups in which stripes are held, those of the next stripe's group first. Reserves if there is none. */
@@ -193,6 +199,7 @@ export class StripeReserve {
     for (let count = this.#wanted(); count >= 1; count = Math.floor(count / 2)) {
       try {
         const reservation = await this.#chain.reserve(this.#territory, this.#class.id, count)
+        this.#noteClaim(reservation.id, reservation.firstStripe)
         this.#held.push({ reservation, next: reservation.firstStripe, claimed: reservation.firstStripe })
         this.#failure = undefined
         this.#log.debug('stripes reserved', { territory: this.#territory, group: reservation.group, count })

@@ -284,6 +284,13 @@ export class ObjectIndex {
     return true
   }
 
+  objectCount(bucket: string): number {
+    let count = 0
+    const [start, end] = bucketRange(bucket)
+    for (const _ of this.#objects.range(start, end)) count++
+    return count
+  }
+
   // Objects
 
   object(bucket: string, key: string): ObjectRow | undefined {

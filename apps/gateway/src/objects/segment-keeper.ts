@@ -45,6 +45,8 @@ const TEND_MS = 1_000
 /** Repairs wait so long after each other: a repair reads k fragments and writes one. */
 const REPAIR_PAUSE_MS = 200
 
+/** Of segments that came without receipts. The chain counts reservations from 1. */
+const NO_RESERVATION = 0n
 const NO_JOURNAL = new Uint8Array(32)
 
 /**
@@ -139,6 +141,15 @@ export class SegmentKeeper {
     }
   }
 
+  /** Takes up a segment that others have written. One that is not committed has no receipts here: it will be moved. */
+  async adopt(
+    segment: Omit<StoredSegment, 'reservation' | 'seats' | 'signatures'>,
+    isCommitted: boolean,
+  ): Promise<void> {
+    const signatures = new Uint8Array(isCommitted ? 0 : 64)
+    await this.#record({ ...segment, reservation: NO_RESERVATION, seats: isCommitted ? 0 : 1, signatures })
+  }
+
   async #record(value: StoredSegment): Promise<void> {
     await this.#c.journal.submit({
       exclusive: [`s/${value.segment}`],
@@ -165,7 +176,7 @@ export class SegmentKeeper {
     return this.#refOf(row)
   }
 
-  async #refOf(row: SegmentRow): Promise<SegmentRef> {
+  async #refOf(row: StoredSegment): Promise<SegmentRef> {
     const peerKeys = await this.#c.groups(row.group)
     return { place: { group: row.group, stripe: row.stripe, peerKeys }, descriptor: row.descriptor }
   }
@@ -280,6 +291,10 @@ export class SegmentKeeper {
   }
 
   async #commit(reservation: bigint, rows: readonly SegmentRow[]): Promise<void> {
+    if (reservation === NO_RESERVATION) {
+      for (const row of rows) await this.relocate(row)
+      return
+    }
     try {
       await this.#c.chain.commit(
         reservation,
@@ -291,8 +306,9 @@ export class SegmentKeeper {
         })),
       )
     } catch (error) {
-      if (!(error instanceof GatewayChainError) || error.code !== 'EXPIRED') throw error
-      this.#c.log.warn('reservation expired before its stripes were committed', { reservation, error })
+      if (!(error instanceof GatewayChainError)) throw error
+      if (error.code !== 'EXPIRED' && error.code !== 'NOT_ALLOWED') throw error
+      this.#c.log.warn('stripes cannot be committed where they are: they are moved', { reservation, error })
       for (const row of rows) await this.relocate(row)
       return
     }
@@ -306,7 +322,7 @@ export class SegmentKeeper {
   }
 
   /** Writes a segment to another stripe: its own is lost to it. Readers find it under its number as before. */
-  async relocate(row: SegmentRow): Promise<void> {
+  async relocate(row: StoredSegment): Promise<void> {
     const descriptor = decodeDescriptor(row.descriptor)
     const buffer = await this.#c.buffers.take(this.#c.signal)
     let length: number

@@ -22,6 +22,7 @@ export class MemoryChain {
   capacityStripes = Number.POSITIVE_INFINITY
   idleStripes = Number.POSITIVE_INFINITY
   reachable = true
+  refuseCommits = false
   #nextStripe = 1
 
   constructor(params: Params, peerKeys: readonly Uint8Array[]) {
@@ -72,8 +73,10 @@ export class MemoryChain {
       },
       commit: async (id, commits) => {
         reach()
+        if (this.refuseCommits) throw new GatewayChainError('UNREACHABLE', 'no validator answers')
         this.commitCalls.push(commits.length)
         const reservation = this.reservations[Number(id) - 1]!
+        if (reservation.gateway !== account) throw new GatewayChainError('NOT_ALLOWED', 'another gateway reserved it')
         if (reservation.expiresAtEpoch <= this.now) throw new GatewayChainError('EXPIRED', 'the reservation is over')
         for (const commit of commits) this.#commit(id, commit)
       },
