@@ -1,7 +1,24 @@
+import { createRequire } from 'node:module'
 import { keccak256 } from '@cumulus/hash'
 import secp256k1 from 'secp256k1'
 
 /** ECDSA over secp256k1 as Ethereum uses it: recoverable, low s, Keccak-256 addresses (yellow paper, appendix F). */
+
+const require = createRequire(import.meta.url)
+
+/**
+ * Which implementation answers: the native addon, or portable JavaScript, 30 times slower, where no prebuilt addon
+ * exists. The package chooses silently, so ask.
+ */
+export const secp256k1Backend: 'native' | 'javascript' = nativeLoads() ? 'native' : 'javascript'
+
+function nativeLoads(): boolean {
+  try {
+    return require('secp256k1').ecdsaRecover === require('secp256k1/bindings.js').ecdsaRecover
+  } catch {
+    return false
+  }
+}
 
 /** Uncompressed public key without its 0x04 prefix, 64 bytes. */
 export function secp256k1PublicKey(privateKey: Uint8Array): Uint8Array {

@@ -1,10 +1,10 @@
 import { constants } from 'node:fs'
 import { mkdir, open, rm, statfs } from 'node:fs/promises'
-import { createRequire } from 'node:module'
 import { availableParallelism, freemem } from 'node:os'
 import { join } from 'node:path'
 import { ListBucketsCommand } from '@aws-sdk/client-s3'
 import { blake3Backend } from '@cumulus/hash'
+import { secp256k1Backend } from '@cumulus/signature'
 import { command, formatBytes } from '../command.ts'
 import { type NetworkFile, NetworkFolder } from '../network-folder.ts'
 import { openObjects } from '../object-client.ts'
@@ -87,11 +87,7 @@ async function checkMachine(folder: NetworkFolder): Promise<Finding[]> {
 }
 
 function checkSecp256k1(): Finding {
-  const require = createRequire(import.meta.resolve('@cumulus/signature'))
-  let native = false
-  try {
-    native = require('secp256k1').ecdsaRecover === require('secp256k1/bindings.js').ecdsaRecover
-  } catch {}
+  const native = secp256k1Backend === 'native'
   return {
     check: 'secp256k1',
     verdict: native ? 'ok' : 'warn',
