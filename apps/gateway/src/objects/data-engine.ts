@@ -22,6 +22,7 @@ import {
   type PutInit,
   type UploadInfo,
 } from '../object-layer.ts'
+import { createChecksum } from '../s3/index.ts'
 import type { SegmentLayout } from '../segments/segment-layout.ts'
 import type { SegmentPool } from '../segments/segment-pool.ts'
 import { type BodySourceComponents, type ReadBudget, readBody } from './body-reader.ts'
@@ -231,7 +232,7 @@ export class DataEngine implements ObjectLayer {
       const body = await this.#store(
         store,
         target,
-        hashed(reader.read(range, init.signal), hash),
+        watched(reader.read(range, init.signal), (chunk) => hash.update(chunk)),
         range.end,
         init.signal,
       )
@@ -341,17 +342,25 @@ export class DataEngine implements ObjectLayer {
     uploadId: string,
     partNumber: number,
     signal: AbortSignal,
+    condition?: (source: ObjectInfo) => void,
   ): Promise<PartInfo> {
     const { store } = this.#open(target.bucket)
-    this.#upload(target, uploadId)
+    const { checksum: wanted } = this.#upload(target, uploadId)
     const reader = await this.getObject(source.bucket, source.key)
     try {
+      condition?.(reader.info)
       const { start, end } = range ?? { start: 0, end: reader.info.size }
-      const hash = createHash('md5')
-      const bytes = hashed(reader.read({ start, end }, signal), hash)
+      const md5 = createHash('md5')
+      const checksum = wanted && createChecksum(wanted.algorithm)
+      const bytes = watched(reader.read({ start, end }, signal), (chunk) => {
+        md5.update(chunk)
+        checksum?.update(chunk)
+      })
       const body = await this.#store(store, target, bytes, end - start, signal)
       try {
-        const digest = { etag: hash.digest('hex') }
+        const etag = md5.digest('hex')
+        const value = checksum?.digest().toString('base64')
+        const digest = wanted && value ? { etag, checksum: { ...wanted, value } } : { etag }
         return await this.#commitPart(store, target, uploadId, partNumber, body, digest, signal)
       } finally {
         body.unpin()
@@ -550,12 +559,12 @@ export class DataEngine implements ObjectLayer {
   }
 }
 
-async function* hashed(
+async function* watched(
   body: AsyncIterable<Uint8Array>,
-  hash: ReturnType<typeof createHash>,
+  watch: (bytes: Uint8Array) => void,
 ): AsyncGenerator<Uint8Array> {
   for await (const bytes of body) {
-    hash.update(bytes)
+    watch(bytes)
     yield bytes
   }
 }

@@ -229,7 +229,7 @@ export class SegmentEngine {
     }
     const failures = new Map<number, SeatFailure>()
     if (job.key) {
-      const sealed = new Uint8Array(job.end - job.start)
+      const sealed = uninitialized(job.end - job.start)
       await this.#fill(job, descriptor, sealed, failures, false)
       try {
         return { bytes: this.#decrypt(job, sealed), failures: [...failures.values()] }
@@ -246,7 +246,7 @@ export class SegmentEngine {
 
   #decrypt(job: ReadJob, sealed: Uint8Array): Uint8Array<ArrayBuffer> {
     const chunkCount = Math.ceil(sealed.length / this.#layout.chunkBytes)
-    const plain = new Uint8Array(Math.max(0, sealed.length - chunkCount * TAG_BYTES))
+    const plain = uninitialized(Math.max(0, sealed.length - chunkCount * TAG_BYTES))
     openChunks(this.#layout, job.key!, job.firstChunk ?? 0, sealed, plain)
     return plain
   }
@@ -618,6 +618,11 @@ function copyRange(
     target.set(fragments[index]!.subarray(at - index * length, to - index * length), at - start)
     at = to
   }
+}
+
+/** Not zeroed: every byte is written or the whole is thrown away. Its memory is its own, so that it can be transferred. */
+function uninitialized(length: number): Uint8Array<ArrayBuffer> {
+  return Buffer.allocUnsafeSlow(length)
 }
 
 function placeName(place: StripePlace): string {
