@@ -12,6 +12,12 @@ import type { Logger } from '@cumulus/service'
 import { helloMeta, workerPortsOf } from './hello.ts'
 import type { ChainGateway } from './miner-chain.ts'
 
+/**
+ * A gateway that restarts can write again only when ten of twelve miners are back: none waits longer than this between
+ * two tries. Dialling one that is gone costs a refused connection.
+ */
+const BACKOFF_MS_MAX = 2_000
+
 /** Gateways that a miner serves at once; the rest of the register waits, and a log line says so. */
 const GATEWAYS_MAX = 256
 const HELLO_MS = 10_000
@@ -141,7 +147,10 @@ export class GatewayLinks {
 
   #run(gateway: ChainGateway, addresses: readonly PeerAddress[]): RunningLink {
     const stop = new AbortController()
-    const link = new PeerLink({ ...this.#endpoint, addresses, expectedPeerKey: gateway.peerKey })
+    const link = new PeerLink(
+      { ...this.#endpoint, addresses, expectedPeerKey: gateway.peerKey },
+      { backoffMsMax: BACKOFF_MS_MAX },
+    )
     return { link, stop, done: link.run({ signal: stop.signal }) }
   }
 

@@ -127,14 +127,21 @@ async function startMissing(folder: NetworkFolder, plan: LocalPlan): Promise<{ p
 
 async function untilReady(network: NetworkFile, signal: AbortSignal, say: (line: string) => void): Promise<void> {
   let saidMs = performance.now()
+  const ready = new Set<string>()
   for (;;) {
     signal.throwIfAborted()
-    const reports = await reportProcesses(network.processes)
-    // The gateway reads its users file twice a second: healthy before it has seen the users is too early.
-    const served = reports.every(
-      (entry) => entry.role !== 'gateway' || entry.status['users'] === network.s3.users.length,
-    )
-    if (served && reports.every((entry) => entry.ok)) return
+    // Who was ready once is not asked again, until all seem ready: then everybody is, once.
+    const reports = await reportProcesses(network.processes.filter((entry) => !ready.has(entry.name)))
+    for (const entry of reports) {
+      // The gateway reads its users file twice a second: healthy before it has seen the users is too early.
+      if (entry.ok && (entry.role !== 'gateway' || entry.status['users'] === network.s3.users.length))
+        ready.add(entry.name)
+    }
+    if (ready.size === network.processes.length) {
+      if (reports.length === ready.size) return
+      ready.clear()
+      continue
+    }
     const dead = reports.find((entry) => !entry.running)
     if (dead) throw new CliError('PROCESS_DIED', `${dead.name} has stopped`)
     if (performance.now() - saidMs > 5_000) {
