@@ -189,10 +189,6 @@ export class R2s {
     return this.#parking.size
   }
 
-  dump(): unknown {
-    return [this.#production.stage, this.#evidence.length, this.#inquiry, this.#silent, this.#fetchShare, [...this.#coins.keys()], this.#rule.firstUndecidedRound]
-  }
-
   /** Call once, before the first event. Commits that the log holds are told again. */
   start(start: R2sStart, nowMs: number): R2sEffect[] {
     this.#nowMs = nowMs

@@ -79,6 +79,7 @@ export interface SlotDecision {
   readonly author: number
   /** The committed block's digest, or null where the slot is skipped. */
   readonly digest: Uint8Array | null
+  /** Decided by its own wave or, later, by an anchor. Members may differ in this, and only in this. */
   readonly direct: boolean
 }
 

@@ -4,7 +4,7 @@ import type { Random } from './random.ts'
 /** Where a message goes: arrives after these delays (twice if duplicated), or is lost with its link. */
 export type Fate = readonly number[] | 'lost'
 
-/** How long messages take (SPEC-free: this is the adversary's side). Before `chaosMs` by the plan, then calm. */
+/** How long messages take: before `chaosMs` by the plan, then calm. */
 export class Network {
   readonly #plan: Plan
   readonly #random: Random

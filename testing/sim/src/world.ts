@@ -124,10 +124,6 @@ export class World {
     }
   }
 
-  cores(): readonly Persona[] {
-    return this.#personas
-  }
-
   // ------------------------------------------------------------------ the play
 
   #play(): void {
@@ -185,8 +181,7 @@ export class World {
     const halves = this.#twins ? (twin ? [0, 1] : [member & 1]) : [-1]
     const reaches = this.#twins || !twin ? halves.map(() => all) : [side, all & ~side]
     reaches.forEach((reach, i) => {
-      const skewMs =
-        fault === 'clock' ? this.#random.between(-500, 2500) : this.#random.between(0, this.plan.skewMs)
+      const skewMs = fault === 'clock' ? this.#random.between(-500, 2500) : this.#random.between(0, this.plan.skewMs)
       const coin = new StandInCoin(this.plan.seed, member)
       const half = halves[i] ?? -1
       const persona: Persona = {
@@ -402,8 +397,7 @@ export class World {
       this.#equivocate(persona, message.block)
       return
     }
-    const hidden =
-      persona.fault === 'withholder' ? this.#random.below(2 ** this.plan.size) : 0
+    const hidden = persona.fault === 'withholder' ? this.#random.below(2 ** this.plan.size) : 0
     for (let to = 0; to < this.plan.size; to++) {
       if (to !== persona.member && !(hidden & (1 << to))) this.#send(persona, to, message)
     }
@@ -575,4 +569,3 @@ function paramsOf(plan: Plan): R2sParams {
     stallMs: 2000,
   }
 }
-

@@ -1,0 +1,275 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { type Block, decodeBlock, encodeBlock, type Header, sealBlock } from '../src/block.ts'
+import { R2s } from '../src/consensus.ts'
+import type { Commit, R2sEffect } from '../src/events.ts'
+import { encodeLogRecord, readLog } from '../src/log.ts'
+import { encodeMessage } from '../src/message.ts'
+import { configOf, SmallNetwork } from './members.ts'
+
+const hex = (block: Block): string => Buffer.from(block.digest).toString('hex')
+
+describe('a committee', () => {
+  it('agrees on one order, 200 seeds', () => {
+    for (let seed = 0; seed < 200; seed++) {
+      const size = [1, 2, 3, 4, 4, 4, 7][seed % 7]!
+      const network = new SmallNetwork(size, seed, {}, true, true)
+      if (seed % 3 === 0 && size >= 4) network.down.add(seed % size)
+      network.run(250)
+      const orders = network.commits
+        .filter((_, member) => !network.down.has(member))
+        .map((commits) => commits.map(({ round, blocks }) => `${round}:${blocks.map(hex)}`))
+      const shortest = Math.min(...orders.map((order) => order.length))
+      assert.ok(shortest > 5, `seed ${seed}: ${shortest} rounds`)
+      for (const order of orders) assert.deepEqual(order.slice(0, shortest), orders[0]!.slice(0, shortest))
+    }
+  })
+
+  it('stands still without a quorum, and nobody decides', () => {
+    const network = new SmallNetwork(4, 1)
+    network.down.add(0).add(1)
+    network.run(1000)
+    assert.deepEqual(network.commits.flat(), [])
+    assert.equal(network.members[2]!.lastOwnRound, 1)
+  })
+
+  it('falls quiet when nobody has anything to say, and wakes at once', () => {
+    const network = new SmallNetwork(4, 1, { idleRoundMs: 1000 }, false)
+    network.run(900)
+    assert.deepEqual(
+      network.members.map((member) => member.lastOwnRound),
+      [1, 1, 1, 1],
+    )
+    network.talk = true
+    network.step(2, { kind: 'work', pending: true, nowMs: 900 })
+    network.run(1000)
+    assert.ok(network.members[0]!.lastOwnRound >= 3)
+  })
+})
+
+/** A lone member and blocks its peers signed for it. */
+function alone(): {
+  core: R2s
+  receive(block: Block): R2sEffect[]
+  sealed(author: number, change?: Partial<Header>): Block
+} {
+  const core = new R2s(configOf(0, 4))
+  core.start({ kind: 'fresh' }, 1000)
+  const genesis = core.dag.genesis.map((vertex) => vertex.ref)
+  return {
+    core,
+    receive: (block) =>
+      core.step({ kind: 'frame', from: 1, bytes: encodeMessage({ kind: 'block', block }), nowMs: 1000 }),
+    sealed(author, change = {}) {
+      const header = {
+        chainId: 7n,
+        era: 1,
+        round: 1,
+        author,
+        tsMs: 1000,
+        exposed: 0,
+        parents: [genesis[author]!, ...genesis.filter((ref) => ref.author !== author)],
+        coinShare: null,
+        votes: [],
+        evidence: null,
+        txCount: 0,
+        ...change,
+      }
+      return sealBlock(header, new Uint8Array(3), configOf(author, 4).sign)
+    },
+  }
+}
+
+const refusals = (effects: readonly R2sEffect[]): string[] =>
+  effects.flatMap((effect) => (effect.kind === 'refuse' ? [effect.code] : []))
+
+describe('a member', () => {
+  it('accepts a valid block', () => {
+    const { core, receive, sealed } = alone()
+    const block = sealed(1)
+    const effects = receive(block)
+    assert.deepEqual(refusals(effects), [])
+    assert.ok(core.dag.find({ author: 1, round: 1, digest: block.digest }))
+    assert.deepEqual(
+      receive(block).filter(({ kind }) => kind === 'store'),
+      [],
+      'once',
+    )
+  })
+
+  it('refuses each kind of invalid block', () => {
+    const { receive, sealed, core } = alone()
+    const genesis = core.dag.genesis.map((vertex) => vertex.ref)
+    const wrong = { ...genesis[2]!, digest: new Uint8Array(32) }
+    const cases: [string, Partial<Header>][] = [
+      ['WRONG_CHAIN', { chainId: 8n }],
+      ['WRONG_ERA', { era: 2 }],
+      ['BAD_SIGNATURE', { author: 2, parents: [genesis[2]!, genesis[0]!, genesis[1]!, genesis[3]!] }],
+      ['BAD_PARENTS', { parents: [genesis[0]!, genesis[1]!, genesis[2]!] }],
+      ['BAD_PARENTS', { parents: [genesis[1]!, genesis[2]!, genesis[0]!] }],
+      ['BAD_PARENTS', { parents: [genesis[1]!, genesis[0]!, genesis[0]!] }],
+      ['TOO_FEW_PARENTS', { parents: [genesis[1]!, genesis[0]!] }],
+      ['BAD_GENESIS', { parents: [genesis[1]!, genesis[0]!, wrong] }],
+      ['BAD_EXPOSED', { exposed: 16 }],
+      ['EXPOSED_PARENT', { exposed: 1 }],
+      ['BAD_COIN_SHARE', { coinShare: new Uint8Array(96) }],
+      ['PARENT_TOO_OLD', { round: 100, parents: [genesis[1]!, genesis[0]!, genesis[2]!] }],
+    ]
+    for (const [code, change] of cases) {
+      const block = code === 'BAD_SIGNATURE' ? forged(sealed(1, change)) : sealed(1, change)
+      assert.deepEqual(refusals(receive(block)), [code])
+    }
+    function forged(block: Block): Block {
+      return { ...block, signature: new Uint8Array(64) }
+    }
+  })
+
+  it('refuses bytes that are no message, and messages of no member', () => {
+    const { core } = alone()
+    for (const bytes of [new Uint8Array(0), Uint8Array.of(9), Uint8Array.of(1, 0, 0), new Uint8Array(5000).fill(2)]) {
+      assert.deepEqual(refusals(core.step({ kind: 'frame', from: 1, bytes, nowMs: 0 })), ['MALFORMED'])
+    }
+    for (const from of [0, 4, -1, 0.5]) {
+      const effects = core.step({ kind: 'message', from, message: { kind: 'hello', round: 0 }, nowMs: 0 })
+      assert.deepEqual(refusals(effects), ['NOT_A_MEMBER'])
+    }
+  })
+
+  it('proves an equivocation once, and puts the proof into its next block', () => {
+    const network = new SmallNetwork(4, 5)
+    const { sealed } = alone()
+    const first = sealed(3)
+    const second = sealed(3, { tsMs: 1001 })
+    network.down.add(3)
+    network.run(5)
+    for (const block of [first, second, first, second]) {
+      network.step(0, { kind: 'message', from: 3, message: { kind: 'block', block }, nowMs: 2000 })
+    }
+    assert.equal(network.effects.filter(({ kind }) => kind === 'equivocation').length, 1)
+    network.run(4000, () => network.commits[1]!.some(({ ejected }) => ejected.includes(3)))
+    assert.ok(network.commits[1]!.some(({ ejected }) => ejected.includes(3)))
+    assert.equal(network.members[1]!.equivocators, 8)
+  })
+
+  it('asks for ancestors it lacks, from whoever sent the child', () => {
+    const { core, receive, sealed } = alone()
+    const parents = [1, 2, 3].map((author) => sealed(author))
+    const refs = parents.map((block) => ({ author: block.header.author, round: 1, digest: block.digest }))
+    const effects = receive(sealed(1, { round: 2, parents: refs }))
+    const asked = effects.find((effect) => effect.kind === 'send' && effect.message.kind === 'fetch')
+    assert.ok(asked?.kind === 'send' && asked.to === 1 && asked.message.kind === 'fetch')
+    assert.equal(asked.message.wanted.length, 3)
+    assert.equal(core.parkedCount, 1)
+    core.step({ kind: 'message', from: 1, message: { kind: 'blocks', blocks: parents, gcRound: 0 }, nowMs: 1001 })
+    assert.equal(core.parkedCount, 0)
+    assert.equal(core.dag.highestRound, 2)
+  })
+
+  it('holds a block from the future until its time', () => {
+    const { core, receive, sealed } = alone()
+    assert.deepEqual(refusals(receive(sealed(1, { tsMs: 1700 }))), [])
+    assert.equal(core.dag.present(1), 0)
+    core.step({ kind: 'tick', nowMs: 1200 })
+    assert.equal(core.dag.present(1), 2)
+  })
+
+  it('sends no block before it is durable', () => {
+    const core = new R2s(configOf(0, 4))
+    const effects = core.start({ kind: 'fresh' }, 0)
+    assert.deepEqual(
+      effects.map(({ kind }) => kind),
+      ['propose'],
+    )
+    const built = core.step({
+      kind: 'proposal',
+      round: 1,
+      payload: new Uint8Array(0),
+      txCount: 0,
+      votes: [],
+      coinShare: null,
+      nowMs: 1,
+    })
+    assert.deepEqual(
+      built.map(({ kind }) => kind),
+      ['persist'],
+    )
+    const sent = core.step({ kind: 'persisted', round: 1, nowMs: 2 })
+    assert.ok(sent.some(({ kind }) => kind === 'broadcast'))
+  })
+
+  it('goes on where its log ends, and never signs a round again', () => {
+    const network = new SmallNetwork(4, 3)
+    network.run(300)
+    const records = network.members[0]!.window().map((block) => encodeLogRecord({ kind: 'block', block }))
+    const log = readLog(Buffer.concat(records))
+    assert.equal(log.damage, 'none')
+    const core = new R2s(configOf(0, 4))
+    const effects = core.start({ kind: 'log', checkpoint: log.checkpoint, blocks: log.blocks }, 300)
+    assert.equal(core.lastOwnRound, network.members[0]!.lastOwnRound)
+    const told = effects.flatMap((effect) => (effect.kind === 'commit' ? [effect.commit] : []))
+    const order = (commits: readonly Commit[]): string[] =>
+      commits.map(({ round, blocks }) => `${round}:${blocks.map(hex)}`)
+    assert.deepEqual(order(told), order(network.commits[0]!.slice(0, told.length)))
+    assert.ok(told.length > 5)
+  })
+
+  it('signs nothing after losing its log until a quorum has told it how far it was', () => {
+    const core = new R2s(configOf(0, 4))
+    const effects = core.start({ kind: 'lost' }, 0)
+    assert.ok(effects.every((effect) => effect.kind !== 'propose'))
+    assert.equal(effects.filter((effect) => effect.kind === 'send' && effect.message.kind === 'ask-newest').length, 3)
+    const answer = { kind: 'newest', yours: null, mine: null } as const
+    for (const from of [1, 2, 2]) core.step({ kind: 'message', from, message: answer, nowMs: 1 })
+    assert.ok(core.inquiring)
+    core.step({ kind: 'message', from: 3, message: answer, nowMs: 1 })
+    assert.ok(!core.inquiring)
+  })
+
+  it('falls silent when somebody signs with its key', () => {
+    const { receive, sealed, core } = alone()
+    assert.ok(receive(sealed(0)).some(({ kind }) => kind === 'silenced'))
+    assert.deepEqual(
+      core.step({ kind: 'tick', nowMs: 9999 }).filter(({ kind }) => kind === 'propose'),
+      [],
+    )
+  })
+})
+
+describe('a log', () => {
+  it('is read up to a torn end and distrusted where its middle is wrong', () => {
+    const { sealed } = alone()
+    const records = [1, 2, 3].map((author) => encodeLogRecord({ kind: 'block', block: sealed(author) }))
+    const whole = Buffer.concat(records)
+    assert.equal(readLog(whole).damage, 'none')
+    for (let cut = whole.length - records[2]!.length + 1; cut < whole.length; cut++) {
+      const { damage, blocks } = readLog(whole.subarray(0, cut))
+      assert.deepEqual([damage, blocks.length], ['torn', 2])
+    }
+    const flipped = Uint8Array.from(whole)
+    flipped[records[0]!.length + 50]! ^= 1
+    assert.deepEqual([readLog(flipped).damage, readLog(flipped).blocks.length], ['corrupt', 1])
+  })
+})
+
+describe('a block', () => {
+  it('survives its codec, and no changed byte goes unnoticed', () => {
+    const { sealed } = alone()
+    const block = sealed(2)
+    const bytes = encodeBlock(block)
+    assert.deepEqual(encodeBlock(decodeBlock(bytes)), bytes)
+    for (let cut = 0; cut < bytes.length; cut++) {
+      assert.throws(() => decodeBlock(bytes.subarray(0, cut)), { code: 'MALFORMED' })
+    }
+    assert.throws(() => decodeBlock(Buffer.concat([bytes, Buffer.alloc(1)])), { code: 'MALFORMED' })
+    const { receive } = alone()
+    for (let at = 0; at < bytes.length; at++) {
+      const changed = Uint8Array.from(bytes)
+      changed[at]! ^= 0x11
+      try {
+        assert.notDeepEqual(refusals(receive(decodeBlock(changed))), [], `byte ${at}`)
+      } catch (error) {
+        if ((error as { code?: string }).code !== 'MALFORMED') throw error
+      }
+    }
+  })
+})

@@ -1,0 +1,120 @@
+import { committeeOf } from '@cumulus/r2s'
+import type { ViolationCode } from './checker.ts'
+import { drawPlan, type Plan } from './plan.ts'
+import { Random } from './random.ts'
+import { type RunResult, type Twins, World } from './world.ts'
+
+/** What to run: random plans, or the directed adversary with so many twins. */
+export interface Campaign {
+  readonly size: number
+  readonly twins: number | null
+}
+
+export interface Tally {
+  seeds: number
+  withFaults: number
+  /** Seeds in which somebody was caught signing two blocks of one round. */
+  withEvidence: number
+  rounds: number
+  blocks: number
+  events: number
+  directCommits: number
+  directSkips: number
+  indirect: number
+  /** Over all traces: equal for equal code and seeds, whatever the number of workers. */
+  trace: number
+  violations: { seed: number; code: ViolationCode; message: string }[]
+}
+
+/** Failing seeds kept in a tally; the rest is only counted. */
+const VIOLATIONS_KEPT_MAX = 1000
+
+export function emptyTally(): Tally {
+  return {
+    seeds: 0,
+    withFaults: 0,
+    withEvidence: 0,
+    rounds: 0,
+    blocks: 0,
+    events: 0,
+    directCommits: 0,
+    directSkips: 0,
+    indirect: 0,
+    trace: 0,
+    violations: [],
+  }
+}
+
+export function runSeed({ size, twins }: Campaign, seed: number): RunResult {
+  return twins === null ? new World(drawPlan(seed, size)).run() : runTwins(seed, size, twins)
+}
+
+/**
+ * SPEC 6, Twins: `members` identities run as two honest personas each; the halves of the committee, every half with its
+ * personas, do not hear of each other until the network heals. Random traitors hardly ever find the worst case; this
+ * is it. Whether the committee goes on is only asked for where no more than f are traitors.
+ */
+export function runTwins(seed: number, size: number, members: number): RunResult {
+  const random = new Random(seed ^ 0x7717)
+  const plan: Plan = {
+    ...drawPlan(seed, size),
+    waveLength: random.chance(0.5) ? 4 : 5,
+    leaders: random.pick([1, Math.min(2, size), size]),
+    gcDepth: 64,
+    parkedMax: 64,
+    replyBytesMax: 2 ** 22,
+    skewMs: 0,
+    codecs: false,
+    compactions: false,
+    idle: false,
+    faults: [],
+    partitions: [],
+    restarts: [],
+    slowFsyncChance: 0,
+    chaosMs: 0,
+  }
+  const twins: Twins = { members, healMs: random.between(150, 350) }
+  const result = new World(plan, twins).run()
+  const mayStall = members > committeeOf(size).faultCount
+  return mayStall && result.violation?.code === 'STALL' ? { ...result, violation: null } : result
+}
+
+export function tallySeeds(campaign: Campaign, from: number, to: number, stopAtFirst = false): Tally {
+  const tally = emptyTally()
+  for (let seed = from; seed < to; seed++) {
+    count(tally, runSeed(campaign, seed))
+    if (stopAtFirst && tally.violations.length > 0) break
+  }
+  return tally
+}
+
+function count(tally: Tally, result: RunResult): void {
+  tally.seeds++
+  if (result.plan.faults.length > 0) tally.withFaults++
+  if (result.evidence > 0) tally.withEvidence++
+  tally.rounds += result.rounds
+  tally.blocks += result.blocks
+  tally.events += result.events
+  tally.directCommits += result.directCommits
+  tally.directSkips += result.directSkips
+  tally.indirect += result.indirect
+  tally.trace = (tally.trace + result.trace) % 2 ** 32
+  const { violation, plan } = result
+  if (violation && tally.violations.length < VIOLATIONS_KEPT_MAX) {
+    tally.violations.push({ seed: plan.seed, code: violation.code, message: violation.message })
+  }
+}
+
+export function addTally(sum: Tally, part: Tally): void {
+  sum.seeds += part.seeds
+  sum.withFaults += part.withFaults
+  sum.withEvidence += part.withEvidence
+  sum.rounds += part.rounds
+  sum.blocks += part.blocks
+  sum.events += part.events
+  sum.directCommits += part.directCommits
+  sum.directSkips += part.directSkips
+  sum.indirect += part.indirect
+  sum.trace = (sum.trace + part.trace) % 2 ** 32
+  sum.violations.push(...part.violations.slice(0, VIOLATIONS_KEPT_MAX - sum.violations.length))
+}

@@ -1,0 +1,74 @@
+/** A line of the core, wrong in the way a tired engineer gets it wrong. */
+export interface Mutation {
+  /** File in protocol/r2s/src. */
+  readonly file: string
+  /** Occurs exactly once there. */
+  readonly find: string
+  readonly replace: string
+}
+
+/**
+ * Controls: a simulator that finds nothing proves nothing until it finds these. Each is an edit of the source text, made
+ * while a worker loads it, so that the product carries no switches for it.
+ */
+export const MUTATIONS = {
+  /** Quorums of n-f-1 need not share an honest member. */
+  'quorum one less': {
+    file: 'committee.ts',
+    find: 'const quorum = size - faultCount\n',
+    replace: 'const quorum = size - faultCount - 1\n',
+  },
+  /** A block votes for whichever twin of its cone the node at hand met first. */
+  'vote not unique': {
+    file: 'support.ts',
+    find: 'if (voteOf(voter, author, size, waveLength) === candidate) votes++',
+    replace: `{
+        const stack = [voter]
+        const seen = new Set(stack)
+        for (let at = stack.pop(); at; at = stack.pop()) {
+          if (at === candidate) { votes++; break }
+          for (const p of at.parents) if (p.round >= candidate.round && !seen.has(p)) { seen.add(p); stack.push(p) }
+        }
+      }`,
+  },
+  /** A slot is skipped as soon as one twin has no support. */
+  'skip by twin': {
+    file: 'commit-rule.ts',
+    find: 'if (memberCount(wave.blame[author]!) >= this.#quorum) {',
+    replace: `if (memberCount(wave.blame[author]!) >= this.#quorum || this.#dag.slot(wave.round, author).some((twin) => {
+      let against = 0
+      for (let a = 0; a < this.#size; a++) {
+        const voter = this.#dag.slot(wave.round + this.#waveLength - 2, a)[0]
+        if (voter && voteOf(voter, author, this.#size, this.#waveLength) !== twin) against++
+      }
+      return against >= this.#quorum
+    })) {`,
+  },
+  /** The anchor is the first committed slot, whatever is undecided before it. */
+  'anchor past the undecided': {
+    file: 'commit-rule.ts',
+    find: 'if (wave.status[k] === UNDECIDED) return null\n',
+    replace: '',
+  },
+  /** A block is sent before it is durable. */
+  'send before fsync': {
+    file: 'consensus.ts',
+    find: "this.#effects.push({ kind: 'persist', block })",
+    replace: `this.#effects.push({ kind: 'persist', block })
+    this.#effects.push({ kind: 'broadcast', message: { kind: 'block', block } })`,
+  },
+  /** Each node collects garbage below what it has seen, not below what is committed. */
+  'gc from the local round': {
+    file: 'consensus.ts',
+    find: 'gcRound = Math.max(gcRound, leader.round - this.#config.params.gcDepthRounds)',
+    replace: 'gcRound = Math.max(gcRound, this.dag.highestRound - this.#config.params.gcDepthRounds)',
+  },
+  /** Whoever lost its log goes on as if it had never signed anything. */
+  'no inquiry after loss': {
+    file: 'consensus.ts',
+    find: "if (start.kind === 'lost' && this.committee.size > 1) {",
+    replace: 'if (start === null) {',
+  },
+} as const satisfies Record<string, Mutation>
+
+export type MutationName = keyof typeof MUTATIONS
