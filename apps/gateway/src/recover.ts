@@ -214,10 +214,14 @@ async function describe(
       const root = segmentRoot(descriptor)
       if (stripe.state === 'committed') {
         // The chain's word: the first that fits is the right one.
-        if (equalBytes(root, stripe.root)) return { place, descriptor: meta.slice(), state: 'committed' }
+        if (equalBytes(root, stripe.root)) return { place, descriptor: new Uint8Array(meta), state: 'committed' }
         continue
       }
-      const vote = votes.get(root.toHex()) ?? { descriptor: meta.slice(), seats: 0, dataCount: descriptor.dataCount }
+      const vote = votes.get(root.toHex()) ?? {
+        descriptor: new Uint8Array(meta),
+        seats: 0,
+        dataCount: descriptor.dataCount,
+      }
       vote.seats++
       votes.set(root.toHex(), vote)
     } catch (error) {
@@ -312,7 +316,7 @@ async function findLogs(
             { signal: limit() },
           )
           if (part.body.length === 0) break
-          parts.push(part.body.slice())
+          parts.push(new Uint8Array(part.body))
           at += part.body.length
         }
         const log = readLog(Buffer.concat(parts), logId, holders.get(logId)!, territory, journalKey)

@@ -61,7 +61,7 @@ export function encodePackHeader(header: PackHeader): Uint8Array {
 
 /** @throws DecodeError */
 export function decodePackHeader(bytes: Uint8Array): PackHeader {
-  const reader = new ByteReader(bytes.subarray(0, PACK_HEADER_BYTES))
+  const reader = new ByteReader(plainBytes(bytes).subarray(0, PACK_HEADER_BYTES))
   if (!equalBytes(reader.bytes(8), LOG_MAGIC)) throw new DecodeError('not a pack log', 0)
   const version = reader.u8()
   if (version !== VERSION) throw new DecodeError(`pack log of unknown version ${version}`, 8)
@@ -154,7 +154,7 @@ export function openRecord(key: Uint8Array, segment: number, sequence: number, r
   } catch {
     throw new DecodeError('journal record does not verify', 0)
   }
-  return decodeMutations(plain)
+  return decodeMutations(plainBytes(plain))
 }
 
 function associated(segment: number, sequence: number): Uint8Array {
@@ -212,7 +212,7 @@ export interface PackFooter {
 
 /** @throws DecodeError */
 export function decodePackFooter(bytes: Uint8Array): PackFooter {
-  const reader = new ByteReader(bytes)
+  const reader = new ByteReader(plainBytes(bytes))
   if (!equalBytes(reader.bytes(8), PACK_MAGIC)) throw new DecodeError('not a pack', 0)
   const version = reader.u8()
   if (version !== VERSION) throw new DecodeError(`pack of unknown version ${version}`, 8)
@@ -251,6 +251,11 @@ export function decodeJournal(journal: Uint8Array, footer: Uint8Array, journalDi
     entries.push({ sequence, record: reader.bytes(reader.u32()) })
   }
   return entries
+}
+
+/** The same bytes without Node's `Buffer` methods: `slice` of a Buffer is a view, and would keep all of a log in memory. */
+function plainBytes(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
 }
 
 /** Name of a pack's log at its seats: not to be guessed apart from who knows the salt, not to be mixed up. */

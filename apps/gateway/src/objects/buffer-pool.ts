@@ -6,7 +6,7 @@ interface Waiter {
 }
 
 /** A write that cannot get memory for so long is told to come back. */
-const WAIT_MS = 30_000
+const WAIT_MS = 60_000
 
 /**
  * The memory for bodies on their way: a fixed number of bytes, handed out in order of asking. Buffers of a whole

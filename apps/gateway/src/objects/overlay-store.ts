@@ -151,7 +151,9 @@ class OverlayTable implements Table {
       if (value === undefined) value = this.frozen.get(name)
       if (value !== undefined) return value ?? undefined
     }
-    return this.target.get(key)
+    const stored = this.target.get(key)
+    // Without Buffer's methods: its `slice` is no copy.
+    return stored && new Uint8Array(stored.buffer, stored.byteOffset, stored.length)
   }
 
   put(key: Uint8Array, value: Uint8Array): void {

@@ -213,7 +213,7 @@ export class SegmentEngine {
       signature,
     }
     if (!verifyReceipt(receipt, this.#chainId, place.peerKeys[seat]!)) throw new CodedError('BAD_RECEIPT')
-    return { seat, signature: signature.slice() }
+    return { seat, signature: new Uint8Array(signature) }
   }
 
   /**
@@ -493,7 +493,7 @@ export class SegmentEngine {
     const { body } = await session.request(FrameOp.describe, { group, stripe, seat }, { signal })
     const valid = body.length > 0 && body.length % 32 === 0 && equalBytes(fragmentIdOfPieces(body), id)
     if (!valid) throw new CodedError('CORRUPT')
-    const hashes = body.slice()
+    const hashes = new Uint8Array(body)
     if (this.#hashLists.size >= HASH_LISTS_MAX) this.#hashLists.delete(this.#hashLists.keys().next().value!)
     this.#hashLists.set(name, hashes)
     return hashes

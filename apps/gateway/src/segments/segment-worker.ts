@@ -13,16 +13,23 @@ const stop = new AbortController()
 const post = (event: WorkerEvent, transfer: ArrayBuffer[] = []) => port.postMessage(event, transfer)
 const peers = new PeerTable(() => post({ kind: 'peers', peers: peers.peers }))
 const hello = utf8Encode(JSON.stringify({ role: 'gateway', chainId: init.chainId, version: 1 }))
-const listener = await listen(
-  {
-    identity: await PeerIdentity.loadOrCreate(init.folder),
-    handlers: { [FrameOp.hello]: () => ({ meta: hello }) },
-    host: init.host,
-    port: init.port,
-    onSession: (session) => peers.add(session),
-  },
-  { signal: stop.signal },
-)
+const identity = await PeerIdentity.loadOrCreate(init.folder)
+const listenAt = (wanted: number) =>
+  listen(
+    {
+      identity,
+      handlers: { [FrameOp.hello]: () => ({ meta: hello }) },
+      host: init.host,
+      port: wanted,
+      onSession: (session) => peers.add(session),
+    },
+    { signal: stop.signal },
+  )
+// The hello of the main port names the workers' ports, so where the wanted one is taken any other will do.
+const listener = await listenAt(init.port).catch((error: unknown) => {
+  if (init.port === 0 || (error as { code?: string }).code !== 'LISTEN') throw error
+  return listenAt(0)
+})
 const engine = new SegmentEngine({
   storageClass: init.storageClass,
   chainId: init.chainId,
