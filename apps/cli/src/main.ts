@@ -11,7 +11,9 @@ enableCompileCache(process.env['CUMULUS_COMPILE_CACHE'])
 const EXIT_USAGE = 64
 const EXIT_CONFIG = 78
 
-process.exitCode = await run(process.argv.slice(2))
+const exitCode = await run(process.argv.slice(2))
+// Connections kept alive for a next request would hold the process for seconds; what is printed must be out, though.
+process.stdout.write('', () => process.stderr.write('', () => process.exit(exitCode)))
 
 async function run(argv: readonly string[]): Promise<number> {
   const [name, ...rest] = argv

@@ -1,10 +1,12 @@
 import { spawn } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { mkdir, open, rename, stat } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { sleep } from '@cumulus/service'
+import { CliError } from './command.ts'
 import type { NetworkProcess } from './network-folder.ts'
 
 /** A log is moved aside at start when it is larger than this; one old one is kept. */
@@ -100,26 +102,29 @@ function signalProcess(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
+/**
+ * Ports of our own choice come from here: below the range that systems take for outgoing connections (Linux from
+ * 32,768, others from 49,152), where a port that is free now may be somebody's a second later.
+ */
+const PORT_FIRST = 20_000
+const PORT_COUNT = 12_000
+
 /** The preferred port if nobody has it, else any free one. Ports in `taken` are left to others. */
 export async function choosePort(preferred: number, taken: Set<number>): Promise<number> {
-  for (const candidate of [preferred, 0, 0, 0]) {
-    if (candidate !== 0 && taken.has(candidate)) continue
-    const port = await tryPort(candidate)
-    if (port === undefined || taken.has(port)) continue
-    taken.add(port)
-    return port
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const candidate = attempt === 0 && preferred !== 0 ? preferred : PORT_FIRST + randomInt(PORT_COUNT)
+    if (taken.has(candidate) || !(await isFree(candidate))) continue
+    taken.add(candidate)
+    return candidate
   }
-  throw new Error('no free port on this machine')
+  throw new CliError('NO_FREE_PORT', 'no free port on this machine', 'End programs that listen on many ports.')
 }
 
-function tryPort(port: number): Promise<number | undefined> {
+function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer()
-    server.once('error', () => resolve(undefined))
-    server.listen(port, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === 'object' && address ? address.port : undefined))
-    })
+    server.once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
   })
 }
 
