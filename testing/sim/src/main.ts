@@ -29,6 +29,11 @@ const { values } = parseArgs({
   },
 })
 
+const HEAD = [
+  '| n | adversary | control | seeds | with faults | with evidence | violations | rounds/seed | direct commit / direct skip / indirect % | s | trace |',
+  '|---|---|---|---|---|---|---|---|---|---|---|',
+].join('\n')
+
 if (values.help) console.log(USAGE)
 else if (values.seed !== undefined) replay(number(values.seed), values.n.map(number)[0]!)
 else await campaigns()
@@ -70,11 +75,6 @@ async function campaign(size: number, mutation: MutationName | undefined): Promi
   for (const { seed, message } of tally.violations.slice(0, 20)) console.log(`  seed ${seed}: ${message}`)
   if (tally.violations.length > 0 !== (mutation !== undefined)) process.exitCode = 1
 }
-
-const HEAD = [
-  '| n | adversary | control | seeds | with faults | with evidence | violations | rounds/seed | direct commit / direct skip / indirect % | s | trace |',
-  '|---|---|---|---|---|---|---|---|---|---|---|',
-].join('\n')
 
 function row(size: number, twins: number | null, mutation: string | undefined, tally: Tally, seconds: number): string {
   const slots = tally.directCommits + tally.directSkips + tally.indirect
