@@ -4,8 +4,9 @@ import { CliError, parseCall, renderHelp, UsageError } from './command.ts'
 import { type CommandEntry, commands } from './commands/index.ts'
 import { bold, dim, red } from './table.ts'
 
-// Fourteen processes start at once: compiled code is shared between them.
-enableCompileCache(process.env['CUMULUS_COMPILE_CACHE'])
+// Set by `up` for the processes it starts: see compileCacheFor.
+const compileCache = process.env['CUMULUS_COMPILE_CACHE']
+if (compileCache) enableCompileCache(compileCache)
 
 /** sysexits.h: what shells and service managers understand. */
 const EXIT_USAGE = 64

@@ -74,10 +74,6 @@ export class NetworkFolder {
     return join(this.path, 'keys', 'users.json')
   }
 
-  get compileCache(): string {
-    return join(this.path, 'cache')
-  }
-
   configFile(name: string): string {
     return join(this.path, 'config', `${name}.yaml`)
   }

@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process'
 import { randomInt } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { mkdir, open, rename, stat } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import { createServer } from 'node:net'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { sleep } from '@cumulus/service'
 import { CliError } from './command.ts'
@@ -17,6 +18,18 @@ const main = fileURLToPath(new URL('./main.ts', import.meta.url))
 /** The command line that starts `cumulus` with these arguments under the Node that runs now. */
 export function selfCommand(...args: readonly string[]): string[] {
   return [process.execPath, '--conditions=@cumulus/source', main, ...args]
+}
+
+/**
+ * Where Node.js keeps compiled code between starts: it saves a third of a second of CPU per process. Shared by all
+ * networks of this installation. A process writes what is missing when it ends, a thousand small files at first: so as
+ * long as there is no cache, only the first of each role is given it. Undefined: this process goes without.
+ */
+export function compileCacheFor(entry: Pick<NetworkProcess, 'name' | 'role'>): string | undefined {
+  const modules = dirname(dirname(createRequire(import.meta.url).resolve('node/package.json')))
+  const folder = join(modules, '.cache', 'cumulus')
+  const isFirst = ['validator-1', 'miner-01', 'gateway-1'].includes(entry.name)
+  return isFirst || existsSync(join(folder, `${entry.role}.complete`)) ? folder : undefined
 }
 
 /** Starts a process that outlives us. Its output goes to `logFile`. Returns its pid. */

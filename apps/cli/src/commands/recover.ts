@@ -3,7 +3,7 @@ import { createLogger, createMetrics, readSettings } from '@cumulus/service'
 import { CliError, command } from '../command.ts'
 import { NetworkFolder, type NetworkProcess } from '../network-folder.ts'
 import { addressOf, parsePrivateKey, readKeyFile } from '../plan.ts'
-import { isRunning, startDetached, stopProcesses } from '../processes.ts'
+import { compileCacheFor, isRunning, startDetached, stopProcesses } from '../processes.ts'
 import { gatewaySettings } from '../role-settings.ts'
 import { gatewayConfig } from './roles.ts'
 import { networkSettings } from './settings.ts'
@@ -101,7 +101,7 @@ async function restart(folder: NetworkFolder, entry: NetworkProcess): Promise<vo
   const pid = await startDetached(entry.command, {
     logFile: folder.logFile(entry.name),
     cwd: folder.path,
-    env: { CUMULUS_COMPILE_CACHE: folder.compileCache },
+    env: { CUMULUS_COMPILE_CACHE: compileCacheFor(entry) ?? '' },
   })
   await folder.setPid(entry.name, pid)
 }

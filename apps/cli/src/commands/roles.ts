@@ -16,7 +16,8 @@ export const validator = command({
   summary: 'Runs a validator: orders transactions, executes chain blocks, serves RPC.',
   settings: validatorSettings,
   examples: ['cumulus validator --dir /var/lib/cumulus --genesis genesis.json --key-file validator.key'],
-  run: ({ settings, signal }) => runRole({ name: 'validator', ...settings, signal }, validatorStarter(settings)),
+  run: ({ settings, signal }) =>
+    runRole({ name: 'validator', role: 'validator', ...settings, signal }, validatorStarter(settings)),
 })
 
 export const miner = command({
@@ -28,7 +29,7 @@ export const miner = command({
   examples: [
     'cumulus miner --dir /data/miner --space 1TiB --key-file miner.key --rpc http://127.0.0.1:8545 --preset dev',
   ],
-  run: ({ settings, signal }) => runRole({ name: 'miner', ...settings, signal }, minerStarter(settings)),
+  run: ({ settings, signal }) => runRole({ name: 'miner', role: 'miner', ...settings, signal }, minerStarter(settings)),
 })
 
 export const gateway = command({
@@ -38,7 +39,8 @@ export const gateway = command({
     'Registers on chain, listens for miners and serves the users of its users file, which is read again whenever it changes.',
   settings: gatewaySettings,
   examples: ['cumulus gateway --dir /var/lib/gateway --key-file gateway.key --users-file users.json --preset dev'],
-  run: ({ settings, signal }) => runRole({ name: 'gateway', ...settings, signal }, gatewayStarter(settings)),
+  run: ({ settings, signal }) =>
+    runRole({ name: 'gateway', role: 'gateway', ...settings, signal }, gatewayStarter(settings)),
 })
 
 /** The roles of a local network made with `up --lite`, from the settings files that separate processes would read. */
@@ -67,7 +69,7 @@ export const lite = command({
             ? minerStarter(read(minerSettings))
             : gatewayStarter(read(gatewaySettings))
       try {
-        await runRole({ name, ...own, signal: all }, starter)
+        await runRole({ name, role, ...own, signal: all }, starter)
       } finally {
         failure.abort()
       }

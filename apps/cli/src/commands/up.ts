@@ -3,7 +3,7 @@ import { sleep } from '@cumulus/service'
 import { CliError, command, formatBytes } from '../command.ts'
 import { createLocalNetwork, type LocalPlan, readPlan, writePlan } from '../local-plan.ts'
 import { type NetworkFile, NetworkFolder } from '../network-folder.ts'
-import { isRunning, startDetached, stopProcesses } from '../processes.ts'
+import { compileCacheFor, isRunning, startDetached, stopProcesses } from '../processes.ts'
 import { provisionUsers } from '../provision.ts'
 import { bold, dim } from '../table.ts'
 import { networkSettings } from './settings.ts'
@@ -113,7 +113,7 @@ async function startMissing(folder: NetworkFolder, plan: LocalPlan): Promise<{ p
       pid = await startDetached(entry.command, {
         logFile: folder.logFile(plan.lite ? 'lite' : entry.name),
         cwd: folder.path,
-        env: { CUMULUS_COMPILE_CACHE: folder.compileCache },
+        env: { CUMULUS_COMPILE_CACHE: compileCacheFor(entry) ?? '' },
       })
       started++
     }
