@@ -307,6 +307,12 @@ export class SegmentKeeper {
       )
     } catch (error) {
       if (!(error instanceof GatewayChainError)) throw error
+      if (rows.length > 1 && error.code !== 'UNREACHABLE') {
+        // One of them is at fault: it must not hold up the others.
+        const results = await Promise.allSettled(rows.map((row) => this.#commit(reservation, [row])))
+        for (const result of results) if (result.status === 'rejected') throw result.reason
+        return
+      }
       if (error.code !== 'EXPIRED' && error.code !== 'NOT_ALLOWED') throw error
       this.#c.log.warn('stripes cannot be committed where they are: they are moved', { reservation, error })
       for (const row of rows) await this.relocate(row)

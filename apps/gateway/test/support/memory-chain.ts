@@ -1,3 +1,4 @@
+import { equalBytes } from '@cumulus/bytes'
 import type { Params } from '@cumulus/params'
 import { verifyReceipt } from '@cumulus/storage'
 import { type Address, groupId, seat as seatIndex, stripeNumber } from '@cumulus/types'
@@ -84,6 +85,7 @@ export class MemoryChain {
         reach()
         for (const number of stripes) {
           const stripe = this.stripes.get(number)
+          if (stripe?.state === 'released') continue
           if (stripe?.state !== 'committed') throw new GatewayChainError('REFUSED', `stripe ${number} is not committed`)
           this.stripes.set(number, { ...stripe, state: 'released' })
         }
@@ -111,6 +113,7 @@ export class MemoryChain {
 
   #commit(reservation: bigint, { stripe: number, root, seats, signatures }: StripeCommit): void {
     const stripe = this.stripes.get(number)
+    if (stripe?.state === 'committed' && equalBytes(stripe.root, root)) return
     if (stripe?.reservation !== reservation || stripe.state !== 'reserved') {
       throw new GatewayChainError('REFUSED', `stripe ${number} cannot be committed`)
     }
