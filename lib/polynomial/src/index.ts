@@ -1,0 +1,5 @@
+export { COMBINED_COUNT_MAX, Combination, type Division, SECTOR_COUNT_MAX } from './combination.ts'
+export { EVALUATE_BYTES_MAX, Evaluator } from './evaluator.ts'
+export { PolynomialError, type PolynomialErrorCode } from './polynomial-error.ts'
+export { evaluatePolynomial, referenceCoefficients, referenceEvaluate } from './reference.ts'
+export { SECTOR_BYTES, SECTOR_WORDS, sectorCount } from './sector.ts'
