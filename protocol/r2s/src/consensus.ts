@@ -239,6 +239,7 @@ export class R2s {
           this.#adopt(event.checkpoint)
           return
         case 'tick':
+          this.#wakeAtMs = Number.POSITIVE_INFINITY // even if the timer fired early: then another is asked for
           return
       }
     })
@@ -521,18 +522,23 @@ export class R2s {
     if (this.#inquiry) this.#send(peer, { kind: 'ask-newest' })
   }
 
-  /** The peer has own blocks up to `round`: the rest is sent again. */
+  /**
+   * The peer has own blocks up to `round`: the newest are sent again, as many as one answer holds. The very newest is always
+   * among them, and leads the peer to all that is missing below.
+   */
   #hello(peer: number, round: number): void {
     if (!this.#mayServe(peer)) return
+    const { member, params } = this.#config
+    const blocks: Block[] = []
     let bytes = 0
-    const { member } = this.#config
-    for (let next = Math.max(round, this.dag.gcRound) + 1; next <= this.#lastOwnRound; next++) {
+    for (let next = this.#lastOwnRound; next > Math.max(round, this.dag.gcRound); next--) {
       const block = this.dag.slot(next, member)[0]?.block
       if (!block) continue
       bytes += BLOCK_OVERHEAD_BYTES + block.headerBytes.length + block.payload.length
-      if (bytes > this.#config.params.replyBytesMax) return
-      this.#send(peer, { kind: 'block', block })
+      if (blocks.length > 0 && bytes > params.replyBytesMax) break
+      blocks.push(block)
     }
+    for (const block of blocks.reverse()) this.#send(peer, { kind: 'block', block })
   }
 
   // -------------------------------------------------- equivocation (SPEC 2.6)
@@ -820,7 +826,10 @@ export class R2s {
       if (this.#fetchShare[author]! > params.slowAuthorShare) slow.push(vertex)
       else strong.push(vertex)
     }
-    const own = this.#ownParent(round)
+    let own = this.#ownParent(round)
+    // Begins no new chain where the own block is one of the quorum; alone, a member would never get on.
+    const needed = strong.length + slow.length < this.committee.quorum
+    if (needed && this.#lastOwn.round === round - 1) own = this.#lastOwn
     const ownCount = own.round === round - 1 ? 1 : 0
     while (strong.length + ownCount < this.committee.quorum && slow.length > 0) strong.push(slow.shift()!)
     strong.sort((a, b) => a.author - b.author)

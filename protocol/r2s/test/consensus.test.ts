@@ -80,6 +80,15 @@ function alone(): {
   }
 }
 
+/** A committee of one whose first block is on its way to the disk. */
+function lone(): { core: R2s } {
+  const core = new R2s(configOf(0, 1))
+  core.start({ kind: 'fresh' }, 0)
+  const contents = { payload: new Uint8Array(0), txCount: 0, votes: [], coinShare: null }
+  core.step({ kind: 'proposal', round: 1, ...contents, nowMs: 1 })
+  return { core }
+}
+
 const refusals = (effects: readonly R2sEffect[]): string[] =>
   effects.flatMap((effect) => (effect.kind === 'refuse' ? [effect.code] : []))
 
@@ -171,6 +180,15 @@ describe('a member', () => {
     assert.equal(core.dag.present(1), 0)
     core.step({ kind: 'tick', nowMs: 1200 })
     assert.equal(core.dag.present(1), 2)
+  })
+
+  it('asks for another wake where a timer fires early', () => {
+    const { core } = lone()
+    const first = core.step({ kind: 'persisted', round: 1, nowMs: 2 })
+    const wake = first.find((effect) => effect.kind === 'wake')
+    assert.ok(wake?.kind === 'wake')
+    const early = core.step({ kind: 'tick', nowMs: wake.atMs - 0.5 })
+    assert.ok(early.some((effect) => effect.kind === 'wake' && effect.atMs >= wake.atMs))
   })
 
   it('sends no block before it is durable', () => {

@@ -82,6 +82,8 @@ export function drawPlan(seed: number, size: number): Plan {
     kind: random.chance(0.25) ? ('equivocator' as const) : random.pick(FAULT_KINDS),
   }))
   const honest = members.slice(faults.length)
+  // Blocks of a member whose clock runs ahead are held up for as long by the others, if a traitor's times draw it on.
+  const skewMs = faults.some(({ kind }) => kind === 'clock') ? 30 : 600
   return {
     seed,
     size,
@@ -95,7 +97,7 @@ export function drawPlan(seed: number, size: number): Plan {
     losses: random.chance(0.3) ? 0.05 : 0,
     fsyncMs: random.chance(0.7) ? 0.2 : 4,
     slowFsyncChance: random.chance(0.2) ? 0.05 : 0,
-    skewMs: random.chance(0.3) ? 600 : 0,
+    skewMs: random.chance(0.3) ? skewMs : 0,
     codecs: random.chance(0.1),
     compactions: random.chance(0.3),
     idle: random.chance(0.1),

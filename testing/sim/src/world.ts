@@ -363,6 +363,9 @@ export class World {
       persona.core = this.#newCore(persona.member)
       const start = memory === 'log' ? persona.disk.load(this.plan.codecs, this.#random) : { kind: memory }
       const from = start.kind === 'log' && start.checkpoint ? start.checkpoint.round : 1
+      if (start.kind === 'log' && this.checker.isHonest(persona.member)) {
+        for (const block of start.blocks) if (block.header.author === persona.member) this.checker.shown(block)
+      }
       this.checker.restarted(persona.member, from)
       persona.decidedRound = from - 1
       this.#start(persona, start)
@@ -393,6 +396,7 @@ export class World {
   }
 
   #broadcast(persona: Persona, message: Message): void {
+    if (message.kind === 'block' && this.checker.isHonest(persona.member)) this.checker.shown(message.block)
     if (persona.fault === 'equivocator' && message.kind === 'block') {
       this.#equivocate(persona, message.block)
       return
