@@ -168,12 +168,11 @@ export class HttpConnection {
   }
 
   #fail(error: Error): void {
-    this.#failure ??= error
-    this.#waiting?.reject(
+    this.#failure ??=
       error instanceof BenchError
         ? error
-        : new BenchError('BROKEN_ANSWER', `the connection broke: ${error.message}`, {}, { cause: error }),
-    )
+        : new BenchError('BROKEN_ANSWER', `the connection broke: ${error.message}`, {}, { cause: error })
+    this.#waiting?.reject(this.#failure)
     this.#waiting = undefined
   }
 }

@@ -2,13 +2,16 @@ import { HttpConnection } from './http-connection.ts'
 import type { Pattern } from './pattern.ts'
 import { type Credentials, signedHeaders, UNSIGNED_PAYLOAD } from './sign.ts'
 
+/** Servers close kept-alive connections after some seconds (node:http: 5), perhaps just when the next request is sent. */
+const IDLE_MS_MAX = 2_000
+
 /** Puts and gets patterns over HTTP: S3 with credentials, plain WebDAV without. */
 export class ObjectClient {
   readonly #host: string
   readonly #port: number
   readonly #credentials: Credentials | undefined
   readonly #signal: AbortSignal
-  readonly #idle: HttpConnection[] = []
+  readonly #idle: { readonly connection: HttpConnection; readonly sinceMs: number }[] = []
   readonly #all = new Set<HttpConnection>()
 
   constructor(init: { host: string; port: number; credentials?: Credentials; signal: AbortSignal }) {
@@ -56,17 +59,27 @@ export class ObjectClient {
   }
 
   async #with<T>(use: (connection: HttpConnection) => Promise<T>): Promise<T> {
-    const connection = this.#idle.pop() ?? (await HttpConnection.open(this.#host, this.#port, this.#signal))
+    const connection = this.#reuse() ?? (await HttpConnection.open(this.#host, this.#port, this.#signal))
     this.#all.add(connection)
     try {
       const result = await use(connection)
-      this.#idle.push(connection)
+      this.#idle.push({ connection, sinceMs: performance.now() })
       return result
     } catch (error) {
       connection.close()
       this.#all.delete(connection)
       throw error
     }
+  }
+
+  #reuse(): HttpConnection | undefined {
+    const usable = performance.now() - IDLE_MS_MAX
+    for (let entry = this.#idle.pop(); entry; entry = this.#idle.pop()) {
+      if (entry.sinceMs > usable) return entry.connection
+      entry.connection.close()
+      this.#all.delete(entry.connection)
+    }
+    return undefined
   }
 }
 

@@ -65,6 +65,7 @@ export async function runRounds(cases: readonly Case[], init: RoundsInit): Promi
     for (const [i, { name, unit, groups, prepare, run }] of cases.entries()) {
       init.signal.throwIfAborted()
       await prepare?.(round)
+      init.progress(`round ${round + 1} of ${init.rounds}: ${name} …`)
       const before = init.meter.read()
       const caseStartMs = performance.now()
       const work = await run(round, init.signal)

@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import { promisify } from 'node:util'
+import { type BenchReport, benches, type ReportFile } from '../src/index.ts'
+
+const run = promisify(execFile)
+const main = join(import.meta.dirname, '../src/main.ts')
+
+function bench(name: string, signal: AbortSignal): Promise<BenchReport> {
+  return benches[name]!({ size: 'tiny', signal, deadlineMs: performance.now() + 60_000, progress: () => {} })
+}
+
+describe('a tiny run', () => {
+  it('of the kernels has a row for each, and all encoders agree', async (t) => {
+    const report = await bench('kernel', t.signal)
+    const encoders = report.rows.filter(({ name }) => /^encode (FFT|matrix|from plain)/.test(name))
+    assert.equal(encoders.length, 5)
+    assert.equal(new Set(encoders.map(({ checksum }) => checksum)).size, 1)
+    assert.ok(encoders.every(({ ratios }) => ratios['memcpy'] && ratios['encode scalar reference (64 KiB)']))
+    const isal = report.rows.find(({ name }) => name === 'encode ISA-L')
+    assert.equal(isal !== undefined, report.skipped.length === 0)
+    if (isal) assert.equal(isal.checksum, encoders[0]!.checksum)
+  })
+
+  it('of the frames and of the ledger brings their lines', async (t) => {
+    const frames = await bench('frames', t.signal)
+    assert.ok(frames.notes.some((line) => line.includes('CPU s/GB')))
+    const ledger = await bench('ledger', t.signal)
+    assert.ok(ledger.notes.some((line) => line.includes('µs/slot')))
+    assert.deepEqual([...frames.skipped, ...ledger.skipped], [])
+  })
+
+  it('writes its report as JSON, and refuses what it does not know', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'bench-test-'))
+    try {
+      const file = join(folder, 'report.json')
+      const arguments_ = ['--conditions=@cumulus/source', main]
+      const { stdout } = await run(process.execPath, [...arguments_, 'kernel', '--size', 'tiny', '--json', file])
+      assert.match(stdout, /kernel \(tiny/)
+      const { version, machine, reports } = JSON.parse(await readFile(file, 'utf8')) as ReportFile
+      assert.equal(version, 1)
+      assert.equal(machine.node, process.version)
+      assert.equal(reports[0]!.bench, 'kernel')
+      for (const bad of [['nonsense'], ['--size', 'huge'], ['--limit', 'x'], ['--wat']]) {
+        await assert.rejects(run(process.execPath, [...arguments_, ...bad]), { code: 64 })
+      }
+    } finally {
+      await rm(folder, { recursive: true })
+    }
+  })
+})
