@@ -37,7 +37,7 @@ export interface EngineInit {
   readonly workers?: number
   /** Segments each worker has under way, 96 MiB of memory each. Default 1. */
   readonly placesPerWorker?: number
-  /** Memory for bodies on their way in. Default: four segments. */
+  /** Memory for bodies on their way in. Default: three segments. */
   readonly bufferBytes?: number
   /** An open pack is sealed when it is older. Default ten minutes. */
   readonly sealAfterMs?: number
@@ -104,7 +104,7 @@ export class Engine {
     this.#stop = parts.stop
     const layout = segmentLayout(classOf(init))
     this.index = new ObjectIndex(parts.store)
-    this.#buffers = new BufferPool(layout.segmentBytes, init.bufferBytes ?? 4 * layout.segmentBytes)
+    this.#buffers = new BufferPool(layout.segmentBytes, init.bufferBytes ?? 3 * layout.segmentBytes)
     this.objects = new DataEngine({
       layout,
       index: this.index,

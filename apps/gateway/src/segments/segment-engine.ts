@@ -16,7 +16,7 @@ import {
   verifyReceipt,
 } from '@cumulus/storage'
 import { groupId, seat as seatIndex, stripeNumber } from '@cumulus/types'
-import { ChunkError, openChunks, sealChunks } from './chunk-cipher.ts'
+import { ChunkError, freeNow, openChunks, sealChunks } from './chunk-cipher.ts'
 import { HedgeClock } from './hedge-clock.ts'
 import {
   type ReadJob,
@@ -232,7 +232,9 @@ export class SegmentEngine {
       const sealed = uninitialized(job.end - job.start)
       await this.#fill(job, descriptor, sealed, failures, false)
       try {
-        return { bytes: this.#decrypt(job, sealed), failures: [...failures.values()] }
+        const bytes = this.#decrypt(job, sealed)
+        freeNow(sealed)
+        return { bytes, failures: [...failures.values()] }
       } catch (error) {
         if (!(error instanceof ChunkError)) throw error
         this.#rebuilt.delete(placeName(job.ref.place))
