@@ -32,6 +32,11 @@ export function compileCacheFor(entry: Pick<NetworkProcess, 'name' | 'role'>): s
   return isFirst || existsSync(join(folder, `${entry.role}.complete`)) ? folder : undefined
 }
 
+/** Our environment without settings: those of a role come from its file, and `CUMULUS_DIR` was meant for us. */
+function inherited(): Record<string, string | undefined> {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('CUMULUS_')))
+}
+
 /** Starts a process that outlives us. Its output goes to `logFile`. Returns its pid. */
 export async function startDetached(
   command: readonly string[],
@@ -50,7 +55,7 @@ export async function startDetached(
       cwd: init.cwd,
       detached: true,
       stdio: ['ignore', log.fd, log.fd],
-      env: { ...process.env, ...init.env },
+      env: { ...inherited(), ...init.env },
     })
     await new Promise<void>((resolve, reject) => {
       child.once('spawn', resolve)

@@ -36,6 +36,18 @@ describe('a process of a local network', () => {
       await stopProcesses([entry], { graceMs: 0 })
     }
   })
+  it('does not take over settings that were meant for the command that started it', async () => {
+    process.env['CUMULUS_DIR'] = '/somewhere'
+    const entry = await start('clean', `console.log('dir=' + process.env.CUMULUS_DIR); ${waiting}`)
+    try {
+      const log = join(folder, 'clean.log')
+      while (!(await readFile(log, 'utf8')).includes('up')) await sleep(10)
+      assert.match(await readFile(log, 'utf8'), /^dir=undefined$/m)
+    } finally {
+      delete process.env['CUMULUS_DIR']
+      await stopProcesses([entry], { graceMs: 0 })
+    }
+  })
   it('that does not stop in time is killed and named', async () => {
     const entry = await start('stubborn', `process.on('SIGTERM', () => {}); ${waiting}`)
     while (!(await readFile(join(folder, 'stubborn.log'), 'utf8')).includes('up')) await sleep(10)

@@ -13,6 +13,7 @@ import {
 import type { GatewayChain } from './chain/gateway-chain.ts'
 import { moduleChain } from './chain/module-chain.ts'
 import { Engine } from './engine.ts'
+import type { OwnerId } from './object-layer.ts'
 import { ensureRegistered } from './registration.ts'
 import { type S3Server, startS3Server } from './s3/index.ts'
 import { dataKeyOf, UsersFile } from './users.ts'
@@ -106,18 +107,22 @@ export async function startGateway(config: GatewayConfig, context: RoleContext):
   const died = new Deferred<never>()
   died.promise.catch(() => {})
   const endpoint = `http://${config.s3.host}:${config.s3.port}`
-  const { engine } = await openGateway({ ...config, endpoint }, context, (error) => died.reject(error))
+  const { engine, gatewayChain } = await openGateway({ ...config, endpoint }, context, (error) => died.reject(error))
   const users = new UsersFile(config.usersFile ?? join(config.folder, 'users.json'), context.log)
   let s3: S3Server
   const stop = new AbortController()
   const serveAll = async (): Promise<void> => {
     for (const user of users.users) {
+      const territory = BigInt(user.territory)
       try {
-        await engine.addOwner({
-          owner: user.owner,
-          territory: BigInt(user.territory),
-          dataKey: dataKeyOf(user),
-        })
+        if (await isIndexLost(engine, gatewayChain, user.owner, territory)) {
+          if (!users.isUnavailable(user.owner)) {
+            context.log.warn(INDEX_LOST, { name: user.name, owner: user.owner, territory })
+          }
+          users.setUnavailable(user.owner, INDEX_LOST)
+          continue
+        }
+        await engine.addOwner({ owner: user.owner, territory, dataKey: dataKeyOf(user) })
       } catch (error) {
         context.log.error('user not served', { name: user.name, error })
       }
@@ -157,11 +162,16 @@ export async function startGateway(config: GatewayConfig, context: RoleContext):
   const wanted = config.params.classes[config.storageClass ?? 'standard'].writeQuorum
   return {
     ports: { s3: s3.port, data: engine.port },
-    status: () => ({ users: users.users.length, ...engine.status() }),
+    status: () => ({
+      users: users.users.length,
+      needRecovery: users.users.filter(({ owner }) => users.isUnavailable(owner)).map(({ name }) => name),
+      ...engine.status(),
+    }),
     health: (): HealthReport => {
       const main = engine.peers.peers.length
       const worker = Math.min(main, engine.pool.peerCount)
-      const served = users.users.every(({ owner }) => engine.owners.includes(owner))
+      // Who needs recovery needs a person with a key: the gateway itself works.
+      const served = users.users.every(({ owner }) => engine.owners.includes(owner) || users.isUnavailable(owner))
       const checks = [
         { name: 'miners', ok: worker >= wanted, detail: `${worker} connected, ${wanted} make a quorum` },
         { name: 'users', ok: served, detail: `${engine.owners.length} owners served` },
@@ -170,6 +180,17 @@ export async function startGateway(config: GatewayConfig, context: RoleContext):
     },
     stopped,
   }
+}
+
+const INDEX_LOST = 'this owner has data on the network and no index here: run "cumulus gateway recover" with its key'
+
+/**
+ * Whether another gateway, or this one before it lost its folder, has written for the owner. To serve such an owner
+ * with an empty index would show empty buckets, and number new packs like old ones.
+ */
+async function isIndexLost(engine: Engine, chain: GatewayChain, owner: OwnerId, territory: bigint): Promise<boolean> {
+  if (engine.ownerStore(owner) || engine.index.progress(territory)) return false
+  return (await chain.reservationsOf(territory)).length > 0
 }
 
 function addMetrics(engine: Engine, metrics: Metrics): void {

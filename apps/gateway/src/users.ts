@@ -36,6 +36,7 @@ export class UsersFile implements UserDirectory {
   #byAccessKey = new Map<string, S3User>()
   #users: readonly GatewayUser[] = []
   #stamp = ''
+  readonly #unavailable = new Map<OwnerId, string>()
 
   constructor(path: string, log: Logger) {
     this.path = path
@@ -47,7 +48,18 @@ export class UsersFile implements UserDirectory {
   }
 
   byAccessKey(accessKey: string): S3User | undefined {
-    return this.#byAccessKey.get(accessKey)
+    const user = this.#byAccessKey.get(accessKey)
+    const unavailable = user && this.#unavailable.get(user.owner)
+    return unavailable === undefined ? user : { ...user!, unavailable }
+  }
+
+  /** Answers the owner's requests with this reason instead of an empty list of buckets. */
+  setUnavailable(owner: OwnerId, reason: string): void {
+    this.#unavailable.set(owner, reason)
+  }
+
+  isUnavailable(owner: OwnerId): boolean {
+    return this.#unavailable.has(owner)
   }
 
   /** Reads the file if it is another one than last time. @throws ServiceError USERS_MALFORMED */

@@ -213,6 +213,9 @@ describe('a local network', { concurrency: false }, () => {
     const gateway = network.processes('gateway')[0]!
     await network.kill(gateway)
     await rm(gateway.dir, { recursive: true })
+    // A gateway without its index must not show empty buckets, nor write over what is there.
+    await network.up()
+    await assert.rejects(listKeys(s3), { name: 'ServiceUnavailable', message: /gateway recover/ })
     const owner = network.file.s3.users.find((user) => user.name === 'main')!
     await network.cumulus('gateway', 'recover', '--key', owner.ownerKey)
     await network.up()

@@ -100,6 +100,7 @@ function sayingOf(entry: ProcessReport): string {
     declared?: string
     minersConnected?: number
     users?: number
+    needRecovery?: string[]
     owners?: { pendingRepairs: number; segments: { data: number; packs: number } }[]
   }
   const parts: string[] = []
@@ -113,6 +114,8 @@ function sayingOf(entry: ProcessReport): string {
   }
   if (status.minersConnected !== undefined) parts.push(`${status.minersConnected} miners connected`)
   if (status.users !== undefined) parts.push(`${status.users} users`)
+  if (status.needRecovery && status.needRecovery.length > 0)
+    parts.push(yellow(`${status.needRecovery.join(', ')}: index lost, run "cumulus gateway recover"`))
   if (status.owners) {
     const sum = (pick: (owner: NonNullable<typeof status.owners>[number]) => number) =>
       status.owners!.reduce((total, owner) => total + pick(owner), 0)

@@ -5,7 +5,7 @@ import { createLocalNetwork, type LocalPlan, readPlan, writePlan } from '../loca
 import { type NetworkFile, NetworkFolder } from '../network-folder.ts'
 import { compileCacheFor, isRunning, startDetached, stopProcesses } from '../processes.ts'
 import { provisionUsers } from '../provision.ts'
-import { bold, dim } from '../table.ts'
+import { bold, dim, yellow } from '../table.ts'
 import { networkSettings } from './settings.ts'
 import { reportProcesses } from './status.ts'
 
@@ -87,6 +87,7 @@ export const up = command({
       )
     }
     await folder.write(network)
+    await sayWhoNeedsRecovery(network, say)
     const seconds = ((performance.now() - startedMs) / 1000).toFixed(1)
     if (settings.json) console.log(JSON.stringify({ seconds: Number(seconds), started, ...network }))
     else say(summary(folder, network, started, seconds))
@@ -156,6 +157,20 @@ async function untilReady(network: NetworkFile, signal: AbortSignal, say: (line:
       )
     }
     await sleep(100, signal)
+  }
+}
+
+/** A gateway that lost its folder serves nobody whose data it cannot find: tell the way out. */
+async function sayWhoNeedsRecovery(network: NetworkFile, say: (line: string) => void): Promise<void> {
+  for (const { status } of await reportProcesses(network.processes.filter((entry) => entry.role === 'gateway'))) {
+    for (const name of (status['needRecovery'] ?? []) as string[]) {
+      const user = network.s3.users.find((known) => known.name === name)
+      say(
+        yellow(
+          `\nThe gateway has lost the index of ${name}. Rebuild it: cumulus gateway recover --key ${user?.ownerKey ?? "(the owner's key)"}`,
+        ),
+      )
+    }
   }
 }
 

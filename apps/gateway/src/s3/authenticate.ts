@@ -107,6 +107,7 @@ export function authenticate(message: SignedMessage, settings: AuthenticationSet
       CanonicalRequest: canonical,
     })
   }
+  if (user.unavailable !== undefined) throw new S3Error('ServiceUnavailable', user.unavailable)
   return {
     user,
     payload: payloadProtection(claim.payloadHash),

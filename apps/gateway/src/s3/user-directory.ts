@@ -9,6 +9,8 @@ export interface S3User {
   readonly displayName: string
   /** Canonical user id shown as Owner/ID. */
   readonly id: string
+  /** Why this gateway cannot serve the user at present: every signed request is answered 503 with these words. */
+  readonly unavailable?: string
 }
 
 /** Who may sign. Asked once per request, so it answers from memory. */

@@ -168,6 +168,16 @@ describe('SigV4', () => {
     })
   }
 
+  it('answers a user it cannot serve with the reason, but only if the signature holds', async () => {
+    const reason = 'the index is elsewhere'
+    const users = { byAccessKey: () => ({ ...MAIN, unavailable: reason }) }
+    const settings = { users, region: REGION, keys: new SigningKeys(8), nowMs: NOW_MS }
+    const message = await signedMessage({ method: 'GET', segments: [], query: {}, headers: {} })
+    assert.throws(() => authenticate(message, settings), { code: 'ServiceUnavailable', message: reason })
+    const wrong = { byAccessKey: () => ({ ...MAIN, secretKey: 'another', unavailable: reason }) }
+    assert.throws(() => authenticate(message, { ...settings, users: wrong }), { code: 'SignatureDoesNotMatch' })
+  })
+
   const bent: [string, (headers: Record<string, string>) => void, string][] = [
     ['without a signature', (h) => delete h['authorization'], 'AccessDenied'],
     ['signed by version 2', (h) => (h['authorization'] = `AWS ${MAIN.accessKey}:c2ln`), 'InvalidRequest'],
