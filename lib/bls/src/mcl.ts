@@ -26,6 +26,7 @@ interface MclModule {
   _mclBnG1_add(out: Address, a: Address, b: Address): void
   _mclBnG1_mul(out: Address, point: Address, scalar: Address): void
   _mclBnG1_mulCT(out: Address, point: Address, scalar: Address): void
+  _mclBnG1_mulVec(out: Address, points: Address, scalars: Address, count: number): void
   _mclBnG2_deserialize(out: Address, bytes: Address, length: number): number
   _mclBnG2_serialize(out: Address, capacity: number, point: Address): number
   _mclBnG2_isValidOrder(point: Address): number

@@ -13,7 +13,7 @@ export interface PodrParams {
 
 /**
  * 983,040 bytes a block: nine blocks, 432 bytes of tags, for a fragment of 8 MiB. 100 blocks find a loss of 1 % with 63 %.
- * The design of storage, section 2.
+
  */
 export const MAINNET_SECTOR_COUNT = 32_768
 export const MAINNET_CHALLENGED_COUNT = 100

@@ -1,0 +1,12 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { benchAudit } from '../bench/audit.ts'
+
+describe('the benchmark', () => {
+  it('runs, and all its verdicts are right', () => {
+    const result = benchAudit({ chainId: 1, sectorCount: 16, challengedCount: 5 }, 4, 1)
+    assert.ok(result.verdictsRight)
+    assert.equal(result.proofBytes, 128)
+    assert.equal(result.tagBytesPerFragment, 9 * 48)
+  })
+})
