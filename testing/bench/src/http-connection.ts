@@ -27,10 +27,9 @@ interface Waiting {
 }
 
 /**
- * One kept-alive HTTP/1.1 connection, one request at a time: `node:net` with buffers that the kernel fills in place.
- * On 4 KiB objects `node:http` alone would cost a client several times as much, and on a small machine the client's
- * CPU time is taken from the server that is to be measured. It understands what the servers measured here answer:
- * bodies with a Content-Length, and no others.
+ * One kept-alive HTTP/1.1 connection, one request at a time: `node:net` with buffers that the kernel fills in place,
+ * and no stream per request. On a small machine the client's CPU time is taken from the server that is to be measured.
+ * It understands what the servers measured here answer: bodies with a Content-Length, and no others.
  */
 export class HttpConnection {
   readonly #socket: Socket
