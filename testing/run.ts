@@ -7,14 +7,12 @@ import { globSync } from 'node:fs'
 
 const [kind, ...patterns] = process.argv.slice(2)
 
+const wholeNetworks = ['testing/e2e/test/**/*.test.ts', 'testing/bench/test/s3-network.test.ts']
+const packages = ['{lib,protocol,platform,nodes,apps}/*/test/**/*.test.ts', 'testing/{sim,bench}/test/**/*.test.ts']
+
 const suites = [
-  {
-    name: 'unit',
-    files: ['{lib,protocol,platform,nodes,apps}/*/test/**/*.test.ts'],
-    concurrency: 2,
-    timeoutMinutes: 3,
-  },
-  { name: 'e2e', files: ['testing/e2e/test/**/*.test.ts'], concurrency: 1, timeoutMinutes: 20 },
+  { name: 'unit', files: packages, without: wholeNetworks, concurrency: 2, timeoutMinutes: 5 },
+  { name: 'e2e', files: wholeNetworks, without: [], concurrency: 1, timeoutMinutes: 20 },
 ].filter((suite) => kind === undefined || suite.name === kind)
 
 if (suites.length === 0) {
@@ -23,7 +21,7 @@ if (suites.length === 0) {
 }
 
 for (const suite of suites) {
-  const files = globSync(suite.files)
+  const files = globSync(suite.files, { exclude: suite.without })
     .filter((file) => patterns.length === 0 || patterns.some((pattern) => file.includes(pattern)))
     .sort()
   if (files.length === 0) {

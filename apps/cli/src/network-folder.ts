@@ -106,6 +106,12 @@ export class NetworkFolder {
     return file
   }
 
+  /** What was started, also if the network never became ready. @throws CliError NO_NETWORK */
+  async readProcesses(): Promise<readonly NetworkProcess[]> {
+    const plan = (await readJsonFile(this.planFile)) as Pick<NetworkFile, 'processes'> | undefined
+    return plan?.processes ?? (await this.read()).processes
+  }
+
   /** @throws CliError NO_NETWORK */
   async read(): Promise<NetworkFile> {
     const file = await this.find()

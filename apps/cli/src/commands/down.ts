@@ -18,8 +18,8 @@ export const down = command({
   },
   async run({ settings }) {
     const folder = new NetworkFolder(settings.dir)
-    const network = await folder.read()
-    const running = network.processes.filter((entry) => isRunning(entry))
+    const processes = await folder.readProcesses()
+    const running = processes.filter((entry) => isRunning(entry))
     // Those who write first: the gateway wants its miners and its chain until it is done.
     const gateways = running.filter((entry) => entry.role === 'gateway')
     const others = running.filter((entry) => entry.role !== 'gateway')

@@ -27,8 +27,8 @@ export const logs = command({
   examples: ['cumulus logs --follow', 'cumulus logs gateway-1 miner-03 --level warn'],
   async run({ settings, positionals, signal }) {
     const folder = new NetworkFolder(settings.dir)
-    const network = await folder.read()
-    const names = network.processes.map((entry) => entry.name)
+    const processes = await folder.readProcesses()
+    const names = processes.map((entry) => entry.name)
     for (const name of positionals) {
       if (!names.some((known) => known === name || known.startsWith(`${name}-`))) {
         throw new CliError(
