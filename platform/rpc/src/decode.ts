@@ -45,7 +45,7 @@ export const quantity: Decoder<bigint> = (value, name) => {
 }
 
 /** A storage slot: a number, or 32 bytes, both in hex. */
-export const slot: Decoder<bigint> = quantity
+export const slot: Decoder<bigint> = (value, name) => quantity(value, name)
 
 export const boolean: Decoder<boolean> = (value, name) => {
   if (typeof value !== 'boolean') throw invalid(name, 'true or false', value)

@@ -1,5 +1,3 @@
-export { multipartDigest, multipartETag } from './checksum/multipart-digest.ts'
-export { createChecksum, type RunningChecksum } from './checksum/running-checksum.ts'
-export { S3_LIMITS, type S3Limits } from './limits.ts'
-export { type S3Server, type S3ServerConfig, startS3Server } from './s3-server.ts'
+export { createChecksum } from './checksum/running-checksum.ts'
+export { type S3Server, startS3Server } from './s3-server.ts'
 export type { S3User, UserDirectory } from './user-directory.ts'
