@@ -23,6 +23,8 @@ import { StandInCoin, standInSign, standInVerify } from './stand-ins.ts'
 
 /** Calm after which a committee that still stands still has stalled. */
 const CALM_MS_MAX = 8000
+/** A run of eleven has some 6,000. */
+const EVENTS_MAX = 500_000
 /** Rounds to be decided in the calm, above the highest round there was when it began. */
 const CALM_ROUNDS = 24
 
@@ -140,7 +142,8 @@ export class World {
         }
       }
       next.item()
-      this.#events++
+      if (this.#events++ > EVENTS_MAX)
+        throw new Violation('STALL', `${EVENTS_MAX} events and no end: time stands still`)
       if (calm && this.#events % 16 === 0 && this.#allArrived()) break
       if (next.atMs > chaosMs + CALM_MS_MAX) throw this.#stall()
     }
@@ -271,7 +274,8 @@ export class World {
           if (this.plan.compactions && this.#random.chance(0.05)) this.#later(persona, 0, () => this.#compact(persona))
           break
         case 'wake': {
-          const delayMs = Math.max(0, effect.atMs - persona.skewMs - this.#nowMs)
+          // No timer is finer than a microsecond; below what a double can add to the time, it would never pass.
+          const delayMs = Math.max(0.001, effect.atMs - persona.skewMs - this.#nowMs)
           this.#later(persona, delayMs, () => this.#step(persona, { kind: 'tick', nowMs: 0 }))
           break
         }
