@@ -15,8 +15,8 @@ export const blake3: Blake3 = nativeBlake3() ?? (await wasmBlake3())
 function nativeBlake3(): Blake3 | undefined {
   try {
     const addon = createRequire(import.meta.url)('@napi-rs/blake-hash') as typeof import('@napi-rs/blake-hash')
-    addon.blake3(new Uint8Array(1)) // some platforms load the addon and fail at the first call
-    return (data) => addon.blake3(data)
+    addon.blake3(Buffer.alloc(1)) // some platforms load the addon and fail at the first call
+    return (data) => addon.blake3(viewAsBuffer(data))
   } catch {
     return undefined
   }
@@ -25,4 +25,9 @@ function nativeBlake3(): Blake3 | undefined {
 async function wasmBlake3(): Promise<Blake3> {
   const hasher = await createBLAKE3()
   return (data) => hasher.init().update(data).digest('binary')
+}
+
+/** The addon takes only Buffers; this one shares the memory. */
+function viewAsBuffer(data: Uint8Array): Buffer {
+  return Buffer.isBuffer(data) ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength)
 }
