@@ -62,9 +62,9 @@ async function checkMachine(folder: NetworkFolder): Promise<Finding[]> {
     },
     {
       check: 'memory',
-      verdict: freemem() > 3 * GiB ? 'ok' : 'warn',
+      verdict: freemem() > 4 * GiB ? 'ok' : 'warn',
       detail: `${formatBytes(freemem())} free`,
-      next: 'A local network of 12 miners takes about 2 GiB: try --miners 12 --lite, or close other programs.',
+      next: 'A local network of 12 miners takes about 4 GiB: make one with --lite or fewer --miners, or close other programs.',
     },
     {
       check: 'BLAKE3',

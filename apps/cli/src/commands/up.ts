@@ -123,6 +123,9 @@ async function startMissing(folder: NetworkFolder, plan: LocalPlan): Promise<{ p
   }
   const next = { ...plan, processes }
   await writePlan(folder, next)
+  // A network that was ready before: whoever looks must see the new pids, even if it does not get ready this time.
+  const known = await folder.find()
+  if (known) await folder.write({ ...known, processes })
   return { plan: next, started }
 }
 
