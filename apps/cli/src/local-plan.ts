@@ -1,6 +1,6 @@
+import { createGenesis, writeGenesis } from '@cumulus/execution'
 import { preset } from '@cumulus/params'
 import { readJsonFile, writeFileAtomic } from '@cumulus/service'
-import { createGenesis, writeGenesis } from '@cumulus/validator'
 import { stringify } from 'yaml'
 import type { NetworkFolder, NetworkProcess, NetworkUser } from './network-folder.ts'
 import { classFor, type HeldAccount, newAccount, writeKeyFile } from './plan.ts'

@@ -1,7 +1,7 @@
 import { concatBytes, utf8Encode } from '@cumulus/bytes'
+import type { BatchRoom, DecidedBatch, Orderer, TransactionSource } from '@cumulus/execution'
 import { sha256 } from '@cumulus/hash'
 import type { Address } from '@cumulus/types'
-import type { BatchRoom, DecidedBatch, Orderer, TransactionSource } from './orderer.ts'
 
 interface SingleOrdererComponents {
   readonly source: TransactionSource

@@ -1,18 +1,23 @@
 import { bytesToHex } from '@cumulus/bytes'
-import { type Genesis, Ledger, LedgerError, ModuleRegistry, modulesFor } from '@cumulus/ledger'
+import {
+  BlockExecutor,
+  clientVersion,
+  FolderLock,
+  type GenesisFile,
+  LedgerView,
+  LmdbLedgerStore,
+  Mempool,
+  type MempoolLimits,
+  openLedger,
+  paramsOf,
+  readGenesis,
+} from '@cumulus/execution'
+import type { Ledger } from '@cumulus/ledger'
 import type { Params } from '@cumulus/params'
 import { type AccessRules, type RpcLimits, type RpcServer, startRpcServer } from '@cumulus/rpc'
 import type { HealthReport, RoleContext, RunningRole } from '@cumulus/service'
 import type { Address } from '@cumulus/types'
-import { BlockExecutor } from './block-executor.ts'
-import { clientVersion } from './client-version.ts'
-import { FolderLock } from './folder-lock.ts'
-import { type GenesisFile, paramsOf, readGenesis } from './genesis-file.ts'
-import { LedgerView } from './ledger-view.ts'
-import { LmdbLedgerStore } from './lmdb-ledger-store.ts'
-import { Mempool, type MempoolLimits } from './mempool.ts'
 import { SingleOrderer } from './single-orderer.ts'
-import { ValidatorError } from './validator-error.ts'
 
 export interface ValidatorConfig {
   /** Folder of the chain; nobody else uses it. */
@@ -50,7 +55,7 @@ const ZERO_ADDRESS: Address = '0x0000000000000000000000000000000000000000'
  * Orders transactions, executes chain blocks, serves RPC. Resolves once it answers; aborting `context.signal` stops it
  * after the block at hand. Whatever kills it, the folder holds the last whole chain block.
  *
- * @throws ValidatorError, ServiceError PORT_TAKEN
+ * @throws ExecutionError, ServiceError PORT_TAKEN
  */
 export async function startValidator(config: ValidatorConfig, context: RoleContext): Promise<RunningRole> {
   const genesis = typeof config.genesis === 'string' ? await readGenesis(config.genesis) : config.genesis
@@ -116,38 +121,6 @@ async function run(
   stopped.catch(() => {})
   log.info('validator ready', { rpcPort: rpc.port, height: ledger.head.number, chainId: params.chainId })
   return { ports: { rpc: rpc.port }, status, health, stopped }
-}
-
-/** Opens the chain of a genesis in a store, or begins it there. */
-export async function openLedger(store: LmdbLedgerStore, genesis: GenesisFile, dir: string): Promise<Ledger> {
-  const params = paramsOf(genesis)
-  try {
-    return await Ledger.open({
-      params,
-      genesis: ledgerGenesis(genesis),
-      store,
-      modules: new ModuleRegistry(modulesFor(params)),
-    })
-  } catch (cause) {
-    if (!(cause instanceof LedgerError)) throw cause
-    if (cause.code === 'OTHER_GENESIS') {
-      throw new ValidatorError(
-        'GENESIS_MISMATCH',
-        `${dir} holds the chain of another genesis; give the right file, or an empty folder`,
-        { dir, ...cause.details },
-        { cause },
-      )
-    }
-    if (cause.code === 'BAD_GENESIS') {
-      throw new ValidatorError('GENESIS_MALFORMED', `genesis: ${cause.message}`, cause.details, { cause })
-    }
-    throw cause
-  }
-}
-
-function ledgerGenesis({ timeMs, allocations }: GenesisFile): Genesis {
-  const alloc = Object.fromEntries(allocations.map(({ address, balance }) => [address, { balance }]))
-  return { timestampMs: timeMs, alloc }
 }
 
 function statusOf(

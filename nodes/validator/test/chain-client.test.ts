@@ -6,8 +6,8 @@ import { registrationMessage } from '@cumulus/ledger'
 import { mainnet, minimal } from '@cumulus/params'
 import { createLogger } from '@cumulus/service'
 import { Ed25519Key } from '@cumulus/signature'
+import { testKey } from '../../execution/test/transactions.ts'
 import { TestValidator } from './test-validator.ts'
-import { testKey } from './transactions.ts'
 
 const GiB = 2n ** 30n
 

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 import { createPublicClient, type Hash, http, toHex } from 'viem'
-import { signed, testAccount } from './transactions.ts'
+import { signed, testAccount } from '../../execution/test/transactions.ts'
 
 /** Starts; all but the last end in a kill. */
 const ROUNDS = 4

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, it, mock } from 'node:test'
+import type { DecidedBatch, TransactionSource } from '@cumulus/execution'
 import type { Transaction } from '@cumulus/ledger'
 import fc from 'fast-check'
-import type { DecidedBatch, TransactionSource } from '../src/orderer.ts'
+import { signed, testAccount } from '../../execution/test/transactions.ts'
 import { nextRandao, SingleOrderer } from '../src/single-orderer.ts'
-import { signed, testAccount } from './transactions.ts'
 
 const room = { gas: 1_000_000n, bytes: 100_000, count: 10 }
 const coinbase = `0x${'c0'.repeat(20)}` as const

@@ -1,11 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createGenesis, type GenesisFile } from '@cumulus/execution'
 import type { RpcLimits } from '@cumulus/rpc'
 import { createLogger, createMetrics, type Metrics, type RunningRole } from '@cumulus/service'
-import { createGenesis, type GenesisFile } from '../src/genesis-file.ts'
+import { testAccount } from '../../execution/test/transactions.ts'
 import { startValidator, type ValidatorConfig } from '../src/validator.ts'
-import { testAccount } from './transactions.ts'
 
 export const TOKEN = 10n ** 18n
 

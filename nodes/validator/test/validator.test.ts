@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { after, before, describe, it } from 'node:test'
+import { createGenesis } from '@cumulus/execution'
 import { createLogger, createMetrics } from '@cumulus/service'
 import {
   type Address,
@@ -18,10 +19,9 @@ import {
   toHex,
   webSocket,
 } from 'viem'
-import { createGenesis } from '../src/genesis-file.ts'
+import { CHAIN_ID, signed, testAccount } from '../../execution/test/transactions.ts'
 import { startValidator } from '../src/validator.ts'
 import { TestValidator, TOKEN, testGenesis } from './test-validator.ts'
-import { CHAIN_ID, signed, testAccount } from './transactions.ts'
 
 const TOPIC = keccak256(toHex('Stored(uint256)'))
 

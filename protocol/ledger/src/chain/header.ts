@@ -19,6 +19,8 @@ export interface BlockHeader {
   readonly timestampMs: number
   readonly prevRandao: Uint8Array
   readonly baseFee: bigint
+  /** Binds the state of the consensus that ordered this block; the field `parentBeaconBlockRoot`. */
+  readonly consensusRoot: Uint8Array
 }
 
 /** A header with what follows from it. */
@@ -32,7 +34,8 @@ export interface HashedHeader extends BlockHeader {
 // What Ethereum's header has and we have not: uncles, proof of work, withdrawals, blobs, requests.
 const NO_OMMERS = Uint8Array.fromHex('1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f0a142fd40d49347')
 const NO_NONCE = new Uint8Array(8)
-const NO_BEACON_ROOT = new Uint8Array(32)
+/** Of a chain without a committee. */
+export const NO_CONSENSUS_ROOT: Uint8Array = new Uint8Array(32)
 const NO_REQUESTS = Uint8Array.fromHex('e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855')
 
 /** Constants of every header, for whoever shows one. */
@@ -40,7 +43,6 @@ export const HEADER_CONSTANTS = {
   ommersHash: NO_OMMERS,
   nonce: NO_NONCE,
   withdrawalsRoot: EMPTY_ROOT,
-  parentBeaconBlockRoot: NO_BEACON_ROOT,
   requestsHash: NO_REQUESTS,
 } as const
 
@@ -67,7 +69,7 @@ export function encodeHeader(header: BlockHeader): Uint8Array {
     EMPTY_ROOT,
     0, // blob gas used
     0, // excess blob gas
-    NO_BEACON_ROOT,
+    header.consensusRoot,
     NO_REQUESTS,
   ])
 }
@@ -95,6 +97,7 @@ export function decodeHeader(rlp: Uint8Array): HashedHeader {
     timestampMs: Number(bytesToInteger(at(12))),
     prevRandao: at(13).slice(),
     baseFee: bytesToInteger(at(15)),
+    consensusRoot: at(19).slice(),
   })
 }
 

@@ -26,7 +26,14 @@ import {
   TRANSACTION_GAS_MAX,
 } from './execute-transaction.ts'
 import { buildGenesis, DEFAULT_BASE_FEE, GENESIS_PARENT, type Genesis, paramsDigest } from './genesis.ts'
-import { type BlockHeader, decodeHeader, encodeHeader, type HashedHeader, hashHeader } from './header.ts'
+import {
+  type BlockHeader,
+  decodeHeader,
+  encodeHeader,
+  type HashedHeader,
+  hashHeader,
+  NO_CONSENSUS_ROOT,
+} from './header.ts'
 import { consensusReceipt, decodeReceipts, encodeReceipts, indexedRoot, type Receipt } from './receipt.ts'
 import { type AccessListItem, decodeTransaction, type Transaction } from './transaction.ts'
 
@@ -66,6 +73,10 @@ export interface DecidedBatch {
   readonly coinbase: Address
   /** Raw ones are decoded here. None at all is a legal block. */
   readonly transactions: readonly (Uint8Array | Transaction)[]
+  /** 32 bytes that bind the order to the header, where Ethereum has its beacon chain's root. Default: zeros. */
+  readonly consensusRoot?: Uint8Array
+  /** The orderer's own note of how far it is, kept together with the block: see `Ledger.mark`. */
+  readonly mark?: Uint8Array
 }
 
 export interface DroppedTransaction {
@@ -146,6 +157,7 @@ export interface CallResult {
 const ZERO_ADDRESS: Address = '0x0000000000000000000000000000000000000000'
 const HEAD = utf8Encode('head')
 const GENESIS = utf8Encode('genesis')
+const MARK = utf8Encode('mark')
 
 /** EIP-2718 type of the receipt that holds the logs of module hooks, behind those of the transactions. Not Ethereum's. */
 export const HOOK_RECEIPT_TYPE = 0x7f
@@ -229,6 +241,11 @@ export class Ledger {
     return this.#halted
   }
 
+  /** The note that came with the last block that had one. */
+  get mark(): Uint8Array | undefined {
+    return this.#store.get('meta', MARK)?.slice()
+  }
+
   /** Base fee of the next block. */
   get nextBaseFee(): bigint {
     return nextBaseFee(this.#head)
@@ -253,8 +270,15 @@ export class Ledger {
           parentTimestampMs: parent.timestampMs,
         })
       }
-      if (batch.prevRandao.length !== 32 || !Number.isSafeInteger(batch.timestampMs)) {
-        throw new LedgerError('BAD_BATCH', 'prevRandao has 32 bytes, and time is a whole number of ms')
+      if (
+        batch.prevRandao.length !== 32 ||
+        (batch.consensusRoot?.length ?? 32) !== 32 ||
+        !Number.isSafeInteger(batch.timestampMs)
+      ) {
+        throw new LedgerError(
+          'BAD_BATCH',
+          'prevRandao and consensusRoot have 32 bytes, and time is a whole number of ms',
+        )
       }
       try {
         return await this.#execute(batch)
@@ -311,8 +335,10 @@ export class Ledger {
       timestampMs: batch.timestampMs,
       prevRandao: block.prevRandao,
       baseFee: block.baseFee,
+      consensusRoot: batch.consensusRoot?.slice() ?? NO_CONSENSUS_ROOT,
     })
-    this.#store.write([...applied.writes, ...blockWrites(header, transactions, allReceipts)])
+    const mark: LedgerWrite[] = batch.mark ? [{ table: 'meta', key: MARK, value: batch.mark.slice() }] : []
+    this.#store.write([...applied.writes, ...blockWrites(header, transactions, allReceipts), ...mark])
     state.endBlock(applied.storageRoots)
     this.#head = header
     return { header, transactions, receipts, hookLogs, dropped }
@@ -589,6 +615,7 @@ function makeGenesis(init: LedgerInit): { header: HashedHeader; writes: LedgerWr
     gasLimit: params.blockGasLimit,
     gasUsed: 0n,
     baseFee: genesis.baseFee ?? DEFAULT_BASE_FEE,
+    consensusRoot: NO_CONSENSUS_ROOT,
   })
   const meta: LedgerWrite = { table: 'meta', key: GENESIS, value: header.hash }
   return { header, writes: [...applied.writes, ...blockWrites(header, [], []), meta] }

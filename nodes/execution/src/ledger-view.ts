@@ -279,14 +279,13 @@ function viewBlock({ header, transactions }: StoredBlock): ViewBlock {
     timestamp: header.timestamp,
     extraData: bytesToHex(header.extraData),
     sizeBytes,
-    extra: headerConstants,
+    extra: { ...headerConstants, parentBeaconBlockRoot: bytesToHex(header.consensusRoot) },
     transactions: transactions.map(viewTransaction),
   }
 }
 
 const headerConstants = {
   withdrawalsRoot: bytesToHex(HEADER_CONSTANTS.withdrawalsRoot),
-  parentBeaconBlockRoot: bytesToHex(HEADER_CONSTANTS.parentBeaconBlockRoot),
   requestsHash: bytesToHex(HEADER_CONSTANTS.requestsHash),
   blobGasUsed: '0x0',
   excessBlobGas: '0x0',

@@ -1,5 +1,5 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { ValidatorError } from './validator-error.ts'
+import { ExecutionError } from './execution-error.ts'
 
 /**
  * Keeps a second process out of a folder: two would both append to one chain. The file `LOCK` names the process that
@@ -8,7 +8,7 @@ import { ValidatorError } from './validator-error.ts'
 export class FolderLock {
   readonly #path: string
 
-  /** @throws ValidatorError FOLDER_IN_USE */
+  /** @throws ExecutionError FOLDER_IN_USE */
   constructor(dir: string) {
     mkdirSync(dir, { recursive: true })
     this.#path = `${dir}/LOCK`
@@ -19,7 +19,7 @@ export class FolderLock {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
       const holder = readHolder(this.#path)
       if (holder && isAlive(holder)) {
-        throw new ValidatorError('FOLDER_IN_USE', `${dir} is in use by process ${holder.pid}`, { dir, pid: holder.pid })
+        throw new ExecutionError('FOLDER_IN_USE', `${dir} is in use by process ${holder.pid}`, { dir, pid: holder.pid })
       }
       writeFileSync(this.#path, mine)
     }

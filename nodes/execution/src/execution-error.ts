@@ -1,5 +1,5 @@
-/** Why a validator does not start, or stops. Stable. */
-export type ValidatorErrorCode =
+/** Why a chain node does not start, or stops. Stable. */
+export type ExecutionErrorCode =
   /** There is no genesis file, or it cannot be read. */
   | 'GENESIS_MISSING'
   /** The file is not what its format says; `details.path` names the field. */
@@ -13,17 +13,17 @@ export type ValidatorErrorCode =
   /** Execution contradicts itself: the node stops rather than guess. */
   | 'HALTED'
 
-export class ValidatorError extends Error {
-  readonly code: ValidatorErrorCode
+export class ExecutionError extends Error {
+  readonly code: ExecutionErrorCode
   readonly details: Readonly<Record<string, unknown>>
   constructor(
-    code: ValidatorErrorCode,
+    code: ExecutionErrorCode,
     message: string,
     details: Readonly<Record<string, unknown>> = {},
     options?: ErrorOptions,
   ) {
     super(message, options)
-    this.name = 'ValidatorError'
+    this.name = 'ExecutionError'
     this.code = code
     this.details = details
   }

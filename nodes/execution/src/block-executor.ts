@@ -1,9 +1,9 @@
 import { type Ledger, LedgerHalt } from '@cumulus/ledger'
 import { Counter, Gauge, Histogram, type Logger, type Metrics } from '@cumulus/service'
+import { ExecutionError } from './execution-error.ts'
 import type { LedgerView } from './ledger-view.ts'
 import type { Mempool } from './mempool.ts'
 import type { DecidedBatch, Orderer } from './orderer.ts'
-import { ValidatorError } from './validator-error.ts'
 
 interface BlockExecutorComponents {
   readonly ledger: Ledger
@@ -26,7 +26,7 @@ export class BlockExecutor {
   /**
    * Works until `signal` aborts; a block begun is finished.
    *
-   * @throws ValidatorError HALTED
+   * @throws ExecutionError HALTED
    */
   async run(orderer: Orderer, { signal }: { signal: AbortSignal }): Promise<void> {
     for await (const batch of orderer.decided({ signal })) await this.#execute(batch)
@@ -56,7 +56,7 @@ export class BlockExecutor {
     } catch (cause) {
       log.error('execution halted', { number: batch.number, transactions: batch.transactions.length, error: cause })
       const reason = cause instanceof LedgerHalt && cause.cause instanceof Error ? cause.cause : (cause as Error)
-      throw new ValidatorError(
+      throw new ExecutionError(
         'HALTED',
         `block ${batch.number} cannot be executed: ${reason.message}`,
         { number: batch.number },

@@ -1,7 +1,7 @@
 import { type Params, type PresetName, preset, presets } from '@cumulus/params'
 import { readJsonFile, writeFileAtomic } from '@cumulus/service'
 import type { Address } from '@cumulus/types'
-import { ValidatorError } from './validator-error.ts'
+import { ExecutionError } from './execution-error.ts'
 
 /**
  * What all nodes of a network start from, as a file that people can read:
@@ -31,7 +31,7 @@ const SUPPLY_MAX = 10n ** 11n * 10n ** 18n
 /**
  * A new genesis, checked.
  *
- * @throws ValidatorError GENESIS_MALFORMED
+ * @throws ExecutionError GENESIS_MALFORMED
  */
 export function createGenesis(init: {
   readonly preset: PresetName
@@ -46,19 +46,19 @@ export async function writeGenesis(path: string, genesis: GenesisFile): Promise<
   await writeFileAtomic(path, `${JSON.stringify(plain(genesis), null, 2)}\n`)
 }
 
-/** @throws ValidatorError GENESIS_MISSING, GENESIS_MALFORMED */
+/** @throws ExecutionError GENESIS_MISSING, GENESIS_MALFORMED */
 export async function readGenesis(path: string): Promise<GenesisFile> {
   let value: unknown
   try {
     value = await readJsonFile(path)
   } catch (cause) {
-    throw new ValidatorError('GENESIS_MALFORMED', `the genesis file ${path} cannot be read`, { path }, { cause })
+    throw new ExecutionError('GENESIS_MALFORMED', `the genesis file ${path} cannot be read`, { path }, { cause })
   }
-  if (value === undefined) throw new ValidatorError('GENESIS_MISSING', `there is no genesis file ${path}`, { path })
+  if (value === undefined) throw new ExecutionError('GENESIS_MISSING', `there is no genesis file ${path}`, { path })
   return parseGenesis(value)
 }
 
-/** @throws ValidatorError GENESIS_MALFORMED that names the field */
+/** @throws ExecutionError GENESIS_MALFORMED that names the field */
 export function parseGenesis(value: unknown): GenesisFile {
   const file = record(value, 'genesis')
   const { version, preset: name, timeMs, allocations } = file
@@ -110,6 +110,6 @@ function record(value: unknown, path: string): Record<string, unknown> {
   return value as Record<string, unknown>
 }
 
-function malformed(path: string, reason: string): ValidatorError {
-  return new ValidatorError('GENESIS_MALFORMED', `genesis: ${path} ${reason}`, { path })
+function malformed(path: string, reason: string): ExecutionError {
+  return new ExecutionError('GENESIS_MALFORMED', `genesis: ${path} ${reason}`, { path })
 }

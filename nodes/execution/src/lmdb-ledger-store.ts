@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { LEDGER_TABLES, type LedgerStore, type LedgerTable, type LedgerWrite } from '@cumulus/ledger'
 import { type Database, open, type RootDatabase } from 'lmdb'
-import { ValidatorError } from './validator-error.ts'
+import { ExecutionError } from './execution-error.ts'
 
 /** Tables hold bytes only: no codec of lmdb-js is involved. */
 const TABLE_OPTIONS = { encoding: 'binary', keyEncoding: 'binary' } as const
@@ -16,7 +16,7 @@ export class LmdbLedgerStore implements LedgerStore {
 
   /**
    * @param dir folder of the chain, made if it is missing
-   * @throws ValidatorError STORE_FAILED
+   * @throws ExecutionError STORE_FAILED
    */
   constructor(dir: string) {
     try {
@@ -32,7 +32,7 @@ export class LmdbLedgerStore implements LedgerStore {
       })
       this.#tables = new Map(LEDGER_TABLES.map((name) => [name, this.#root.openDB({ name, ...TABLE_OPTIONS })]))
     } catch (cause) {
-      throw new ValidatorError('STORE_FAILED', `cannot open the chain in ${dir}`, { dir }, { cause })
+      throw new ExecutionError('STORE_FAILED', `cannot open the chain in ${dir}`, { dir }, { cause })
     }
   }
 
@@ -50,7 +50,7 @@ export class LmdbLedgerStore implements LedgerStore {
         }
       })
     } catch (cause) {
-      throw new ValidatorError('STORE_FAILED', 'cannot write the chain', { writes: batch.length }, { cause })
+      throw new ExecutionError('STORE_FAILED', 'cannot write the chain', { writes: batch.length }, { cause })
     }
   }
 

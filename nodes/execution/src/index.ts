@@ -1,0 +1,19 @@
+export { BlockExecutor } from './block-executor.ts'
+export { clientVersion } from './client-version.ts'
+export { ExecutionError, type ExecutionErrorCode } from './execution-error.ts'
+export { FolderLock } from './folder-lock.ts'
+export {
+  createGenesis,
+  type GenesisAllocation,
+  type GenesisFile,
+  paramsOf,
+  parseGenesis,
+  readGenesis,
+  writeGenesis,
+} from './genesis-file.ts'
+export { LedgerView } from './ledger-view.ts'
+export { LmdbLedgerStore } from './lmdb-ledger-store.ts'
+export { defaultMempoolLimits, Mempool, type MempoolLimits, type PoolState, type SettledBatch } from './mempool.ts'
+export { openLedger } from './open-ledger.ts'
+export type { BatchRoom, DecidedBatch, Orderer, TransactionSource } from './orderer.ts'
+export { PoolError, type PoolErrorCode } from './pool-error.ts'

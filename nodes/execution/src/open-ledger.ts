@@ -1,0 +1,36 @@
+import { type Genesis, Ledger, LedgerError, ModuleRegistry, modulesFor } from '@cumulus/ledger'
+import { ExecutionError } from './execution-error.ts'
+import { type GenesisFile, paramsOf } from './genesis-file.ts'
+import type { LmdbLedgerStore } from './lmdb-ledger-store.ts'
+
+/** Opens the chain of a genesis in a store, or begins it there. */
+export async function openLedger(store: LmdbLedgerStore, genesis: GenesisFile, dir: string): Promise<Ledger> {
+  const params = paramsOf(genesis)
+  try {
+    return await Ledger.open({
+      params,
+      genesis: ledgerGenesis(genesis),
+      store,
+      modules: new ModuleRegistry(modulesFor(params)),
+    })
+  } catch (cause) {
+    if (!(cause instanceof LedgerError)) throw cause
+    if (cause.code === 'OTHER_GENESIS') {
+      throw new ExecutionError(
+        'GENESIS_MISMATCH',
+        `${dir} holds the chain of another genesis; give the right file, or an empty folder`,
+        { dir, ...cause.details },
+        { cause },
+      )
+    }
+    if (cause.code === 'BAD_GENESIS') {
+      throw new ExecutionError('GENESIS_MALFORMED', `genesis: ${cause.message}`, cause.details, { cause })
+    }
+    throw cause
+  }
+}
+
+function ledgerGenesis({ timeMs, allocations }: GenesisFile): Genesis {
+  const alloc = Object.fromEntries(allocations.map(({ address, balance }) => [address, { balance }]))
+  return { timestampMs: timeMs, alloc }
+}
