@@ -1,5 +1,4 @@
-import type { Transaction } from '@cumulus/ledger'
-import type { Address } from '@cumulus/types'
+import type { DecidedBatch as LedgerBatch, Transaction } from '@cumulus/ledger'
 
 /** How much one batch may hold. */
 export interface BatchRoom {
@@ -24,18 +23,12 @@ export interface TransactionSource {
   onWaiting(listener: () => void): () => void
 }
 
-/** The order, decided for ever: everybody executes the same batches, one after the other. */
-export interface DecidedBatch {
-  /** Number of the chain block that it becomes. */
-  readonly number: bigint
-  /** As they came over the wire. Some may prove invalid: execution leaves those out, everywhere alike. */
+/**
+ * The order, decided for ever: everybody executes the same batches, one after the other. Transactions are as they came
+ * over the wire. Some may prove invalid: execution leaves those out, everywhere alike.
+ */
+export interface DecidedBatch extends LedgerBatch {
   readonly transactions: readonly Transaction[]
-  /** Consensus time in ms: never below that of the batch before. */
-  readonly timestampMs: number
-  /** 32 bytes of randomness for contracts and modules. */
-  readonly prevRandao: Uint8Array
-  /** Who earns the tips. */
-  readonly coinbase: Address
 }
 
 /**

@@ -7,6 +7,7 @@ export {
   isDelegation,
   TRANSACTION_GAS_MAX,
 } from './chain/execute-transaction.ts'
+export { BlockMismatch, decodeForeignBody, decodeForeignHeader, type RawBlock, readRawBlock } from './chain/follow.ts'
 export { DEFAULT_BASE_FEE, evenAlloc, type Genesis, type GenesisAccount } from './chain/genesis.ts'
 export { type BlockHeader, encodeHeader, type HashedHeader, HEADER_CONSTANTS } from './chain/header.ts'
 export {

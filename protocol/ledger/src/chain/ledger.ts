@@ -25,6 +25,7 @@ import {
   runMessage,
   TRANSACTION_GAS_MAX,
 } from './execute-transaction.ts'
+import { requireSameBlock } from './follow.ts'
 import { buildGenesis, DEFAULT_BASE_FEE, GENESIS_PARENT, type Genesis, paramsDigest } from './genesis.ts'
 import {
   type BlockHeader,
@@ -77,6 +78,8 @@ export interface DecidedBatch {
   readonly consensusRoot?: Uint8Array
   /** The orderer's own note of how far it is, kept together with the block: see `Ledger.mark`. */
   readonly mark?: Uint8Array
+  /** The block that this must become, where others have agreed on it already; if it does not, the ledger halts. */
+  readonly expected?: HashedHeader
 }
 
 export interface DroppedTransaction {
@@ -337,6 +340,7 @@ export class Ledger {
       baseFee: block.baseFee,
       consensusRoot: batch.consensusRoot?.slice() ?? NO_CONSENSUS_ROOT,
     })
+    requireSameBlock(batch.expected, header)
     const mark: LedgerWrite[] = batch.mark ? [{ table: 'meta', key: MARK, value: batch.mark.slice() }] : []
     this.#store.write([...applied.writes, ...blockWrites(header, transactions, allReceipts), ...mark])
     state.endBlock(applied.storageRoots)
