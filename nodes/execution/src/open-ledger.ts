@@ -30,7 +30,7 @@ export async function openLedger(store: LmdbLedgerStore, genesis: GenesisFile, d
   }
 }
 
-function ledgerGenesis({ timeMs, allocations }: GenesisFile): Genesis {
+function ledgerGenesis({ timeMs, allocations, committee, attestation }: GenesisFile): Genesis {
   const alloc = Object.fromEntries(allocations.map(({ address, balance }) => [address, { balance }]))
-  return { timestampMs: timeMs, alloc }
+  return { timestampMs: timeMs, alloc, committee, attestation }
 }

@@ -6,7 +6,28 @@ import { after, before, describe, it } from 'node:test'
 import { createGenesis, parseGenesis, readGenesis, writeGenesis } from '../src/genesis-file.ts'
 
 const address = `0x${'Ab'.repeat(20)}` as const
-const valid = { version: 1, preset: 'dev', timeMs: 1_764_000_000_000, allocations: [{ address, balance: '5' }] }
+const valid = { version: 2, preset: 'dev', timeMs: 1_764_000_000_000, allocations: [{ address, balance: '5' }] }
+
+const hex = (byte: number, count: number) => `0x${byte.toString(16).padStart(2, '0').repeat(count)}` as const
+
+function member(index: number) {
+  return {
+    account: hex(index, 20),
+    peerKey: hex(index, 32),
+    blsKey: hex(index, 48),
+    blsProof: hex(index, 96),
+    address: `/ip4/127.0.0.1/tcp/${9100 + index}`,
+  }
+}
+
+function committeeOf(count: number) {
+  const members = Array.from({ length: count }, (_, index) => member(index))
+  const shareKeys = members.map(({ blsKey }) => blsKey)
+  return { members, coin: { mode: 'dealt' as const, publicKey: hex(7, 48), shareKeys } }
+}
+
+const committee = committeeOf(4)
+const attestation = { simulated: true, measurements: [hex(9, 32)] }
 
 describe('a genesis file', () => {
   let dir: string
@@ -20,6 +41,8 @@ describe('a genesis file', () => {
       preset: 'minimal',
       timeMs: 1_764_000_000_000,
       allocations: [{ address, balance: 10n ** 24n }],
+      committee,
+      attestation,
     })
     await writeGenesis(join(dir, 'genesis.json'), genesis)
     assert.deepEqual(await readGenesis(join(dir, 'genesis.json')), genesis)
@@ -28,7 +51,8 @@ describe('a genesis file', () => {
 
   it('that is wrong is refused with the name of the field', () => {
     const wrong: [object, string][] = [
-      [{ version: 2 }, 'version'],
+      [{ version: 1 }, 'version'],
+      [{ version: 3 }, 'version'],
       [{ preset: 'devnet' }, 'preset'],
       [{ preset: 'toString' }, 'preset'],
       [{ timeMs: '1764000000000' }, 'timeMs'],
@@ -50,17 +74,68 @@ describe('a genesis file', () => {
       [{ alocations: [] }, 'alocations'],
     ]
     assert.equal(parseGenesis(valid).allocations[0]!.balance, 5n)
-    for (const [change, path] of wrong) {
-      assert.throws(
-        () => parseGenesis({ ...valid, ...change }),
-        (error: { code: string; details: { path: string } }) => {
-          assert.deepEqual([error.code, error.details.path], ['GENESIS_MALFORMED', path])
-          return true
-        },
-      )
-    }
+    for (const [change, path] of wrong) refuses(change, path)
     for (const value of [null, [], 'genesis', 1])
       assert.throws(() => parseGenesis(value), { code: 'GENESIS_MALFORMED' })
+  })
+
+  it('names a committee of 1 to 31, each member once, with one share of the coin each', () => {
+    for (const count of [1, 4, 31]) {
+      assert.deepEqual(parseGenesis({ ...valid, committee: committeeOf(count) }).committee, committeeOf(count))
+    }
+    const inPublic = { ...committee, coin: { mode: 'public' } }
+    assert.deepEqual(parseGenesis({ ...valid, committee: inPublic }).committee, inPublic)
+
+    const withMember = (change: object) => ({ ...committee, members: [...committee.members.slice(0, 3), change] })
+    const withCoin = (change: object) => ({ ...committee, coin: { ...committee.coin, ...change } })
+    const wrong: [unknown, string][] = [
+      [null, 'committee'],
+      [{ ...committee, quorum: 3 }, 'committee.quorum'],
+      [committeeOf(0), 'committee.members'],
+      [committeeOf(32), 'committee.members'],
+      [{ ...committee, members: {} }, 'committee.members'],
+      [withMember({ ...member(3), account: hex(2, 20) }), 'committee.members[3].account'],
+      [withMember({ ...member(3), account: hex(3, 32) }), 'committee.members[3].account'],
+      [withMember({ ...member(3), peerKey: hex(0, 32) }), 'committee.members[3].peerKey'],
+      [withMember({ ...member(3), peerKey: 3 }), 'committee.members[3].peerKey'],
+      [withMember({ ...member(3), blsKey: hex(1, 48) }), 'committee.members[3].blsKey'],
+      [withMember({ ...member(3), blsKey: hex(3, 96) }), 'committee.members[3].blsKey'],
+      [withMember({ ...member(3), blsProof: hex(3, 95) }), 'committee.members[3].blsProof'],
+      [withMember({ ...member(3), blsProof: `0x${'zz'.repeat(96)}` }), 'committee.members[3].blsProof'],
+      [withMember({ ...member(3), address: '127.0.0.1:9103' }), 'committee.members[3].address'],
+      [withMember({ ...member(3), address: '/ip4/127.0.0.1/tcp/9102' }), 'committee.members[3].address'],
+      [withMember({ ...member(3), stake: 1 }), 'committee.members[3].stake'],
+      [withMember([]), 'committee.members[3]'],
+      [{ members: committee.members }, 'committee.coin'],
+      [withCoin({ mode: 'fair' }), 'committee.coin.mode'],
+      [withCoin({ mode: 'public' }), 'committee.coin.publicKey'],
+      [withCoin({ publicKey: '0x' }), 'committee.coin.publicKey'],
+      [withCoin({ shareKeys: committee.coin.shareKeys.slice(1) }), 'committee.coin.shareKeys'],
+      [withCoin({ shareKeys: [...committee.coin.shareKeys.slice(1), 4] }), 'committee.coin.shareKeys[3]'],
+    ]
+    for (const [change, path] of wrong) refuses({ committee: change }, path)
+  })
+
+  it('names builds of TEE workers, or lets them be simulated', () => {
+    refuses({ attestation: [] }, 'attestation')
+    refuses({ attestation: { measurements: [] } }, 'attestation.simulated')
+    refuses({ attestation: { simulated: false, measurements: hex(9, 32) } }, 'attestation.measurements')
+    refuses({ attestation: { simulated: false, measurements: ['0x'] } }, 'attestation.measurements[0]')
+    refuses({ attestation: { ...attestation, trusted: true } }, 'attestation.trusted')
+  })
+
+  it('of mainnet has no dealer and nothing simulated', () => {
+    refuses({ preset: 'mainnet', committee }, 'committee.coin.mode')
+    refuses({ preset: 'mainnet', attestation }, 'attestation.simulated')
+    const real = {
+      committee: { ...committee, coin: { mode: 'public' } },
+      attestation: { simulated: false, measurements: [] },
+    }
+    assert.equal(parseGenesis({ ...valid, preset: 'mainnet', ...real }).preset, 'mainnet')
+  })
+
+  it('of version 1 is refused with what to do', () => {
+    assert.throws(() => parseGenesis({ ...valid, version: 1 }), /version is 1: .* make the network anew/)
   })
 
   it('that is missing or not JSON has its own error', async () => {
@@ -69,3 +144,13 @@ describe('a genesis file', () => {
     await assert.rejects(readGenesis(join(dir, 'cut.json')), { code: 'GENESIS_MALFORMED' })
   })
 })
+
+function refuses(change: object, path: string): void {
+  assert.throws(
+    () => parseGenesis({ ...valid, ...change }),
+    (error: { code: string; details: { path: string } }) => {
+      assert.deepEqual([error.code, error.details.path], ['GENESIS_MALFORMED', path])
+      return true
+    },
+  )
+}

@@ -2,7 +2,13 @@ import { hexToBytes, utf8Encode } from '@cumulus/bytes'
 import { keccak256 } from '@cumulus/hash'
 import type { Params } from '@cumulus/params'
 import type { Address } from '@cumulus/types'
-import type { BlockContext, ModuleGenesis, ModuleRegistry } from '../framework/index.ts'
+import type {
+  BlockContext,
+  GenesisAttestation,
+  GenesisCommittee,
+  ModuleGenesis,
+  ModuleRegistry,
+} from '../framework/index.ts'
 import { LedgerError } from '../ledger-error.ts'
 import type { JournaledState } from '../state/journaled-state.ts'
 
@@ -19,7 +25,10 @@ export interface Genesis {
   /** Consensus time 0: epochs are counted from here. ms since 1970. */
   readonly timestampMs: number
   readonly alloc: Readonly<Record<Address, GenesisAccount>>
-  readonly modules?: ModuleGenesis
+  readonly modules?: Pick<ModuleGenesis, 'balances'>
+  /** Absent: one validator orders alone. */
+  readonly committee?: GenesisCommittee
+  readonly attestation?: GenesisAttestation
   /** Of the first block after genesis, in wei. */
   readonly baseFee?: bigint
 }
@@ -51,12 +60,16 @@ export function buildGenesis(
     if (account.code) state.setCode(address, account.code)
     for (const { slot, value } of account.storage ?? []) state.setStorage(address, slot, value)
   }
-  modules.genesis(state, block, genesis.modules ?? {})
+  const { committee, attestation } = genesis
+  modules.genesis(state, block, { ...genesis.modules, committee, attestation })
 }
 
-/** Binds the parameters to the genesis hash, so that nodes with other rules are on another chain from the first block. */
-export function paramsDigest(params: Params): Uint8Array {
-  return keccak256(utf8Encode(canonical(params)))
+/**
+ * Binds parameters, committee and attestation to the genesis hash, so that nodes with other rules, or other people to
+ * follow, are on another chain from the first block.
+ */
+export function genesisDigest(params: Params, { committee, attestation }: Omit<Genesis, 'alloc' | 'timestampMs'>) {
+  return keccak256(utf8Encode(canonical({ params, committee: committee ?? null, attestation: attestation ?? null })))
 }
 
 function canonical(value: unknown): string {

@@ -26,7 +26,7 @@ import {
   TRANSACTION_GAS_MAX,
 } from './execute-transaction.ts'
 import { requireSameBlock } from './follow.ts'
-import { buildGenesis, DEFAULT_BASE_FEE, GENESIS_PARENT, type Genesis, paramsDigest } from './genesis.ts'
+import { buildGenesis, DEFAULT_BASE_FEE, GENESIS_PARENT, type Genesis, genesisDigest } from './genesis.ts'
 import {
   type BlockHeader,
   decodeHeader,
@@ -604,7 +604,7 @@ function makeGenesis(init: LedgerInit): { header: HashedHeader; writes: LedgerWr
   }
   const nowhere: LedgerStore = { get: () => undefined, write() {} }
   const state = new JournaledState(nowhere)
-  const prevRandao = paramsDigest(params)
+  const prevRandao = genesisDigest(params, genesis)
   const start = { number: 0n, timestampMs: genesis.timestampMs, prevRandao }
   buildGenesis(state, genesis, modules, blockContext(params, genesis.timestampMs, start))
   const applied = new StateTrie(nowhere).apply(state.writeSet())

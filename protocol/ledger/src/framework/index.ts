@@ -2,6 +2,8 @@ export { gasPrices } from './gas.ts'
 export type {
   BlockContext,
   CallKind,
+  GenesisAttestation,
+  GenesisCommittee,
   ModuleGenesis,
   ModuleLog,
   ModuleMessage,

@@ -48,8 +48,42 @@ export interface ModuleResult {
   readonly logs: ModuleLog[]
 }
 
-/** What modules find on their accounts in the first chain block. */
+type Hex = `0x${string}`
+
+/** Who orders from the first era on, and by which coin. All bytes in lower-case hex. */
+export interface GenesisCommittee {
+  /** 1 to 31; a member's index is its place here. */
+  readonly members: readonly {
+    readonly account: Address
+    /** 32 bytes, Ed25519: identity of the connection, and signer of what it proposes. */
+    readonly peerKey: Hex
+    /** 48 bytes in G1: votes for chain blocks. */
+    readonly blsKey: Hex
+    /** 96 bytes in G2: proof that the member knows the secret of `blsKey`. */
+    readonly blsProof: Hex
+    /** Multiaddress that the others dial. */
+    readonly address: string
+  }[]
+  readonly coin: /** Made by one dealer, who knew all shares: for development. `shareKeys` in the order of the members. */
+    | { readonly mode: 'dealt'; readonly publicKey: Hex; readonly shareKeys: readonly Hex[] }
+    /** Computed from public data: safe, but live only while nobody works against it. */
+    | { readonly mode: 'public' }
+}
+
+/** Whose word the register of TEE workers takes. */
+export interface GenesisAttestation {
+  /** Whether workers without a TEE may say that they have one: for development. */
+  readonly simulated: boolean
+  /** 32 bytes each in lower-case hex: the builds that are trusted from the start. */
+  readonly measurements: readonly Hex[]
+}
+
+/** What modules are told in the first chain block. */
 export interface ModuleGenesis {
   /** Wei by module name. A module that needs funds and is not named here takes its own default. */
   readonly balances?: Readonly<Record<string, bigint>>
+  /** Absent: one validator orders alone. */
+  readonly committee?: GenesisCommittee
+  /** Absent: nothing is simulated and nothing trusted yet. */
+  readonly attestation?: GenesisAttestation
 }
