@@ -1,1 +1,13 @@
-export { dev, mainnet, minimal, type Params, type PresetName, preset, presets, type StorageClass } from './presets.ts'
+export {
+  type AuditRules,
+  dev,
+  type Economy,
+  mainnet,
+  minimal,
+  type Params,
+  type PresetName,
+  preset,
+  presets,
+  type StakingRules,
+  type StorageClass,
+} from './presets.ts'

@@ -44,6 +44,66 @@ export interface Params {
   /** Whether the Faucet module exists and how much it gives per call, in wei. 0 = no faucet. */
   readonly faucetGrant: bigint
   readonly blockGasLimit: bigint
+  /** Issuance of tokens, and how what comes in is divided. */
+  readonly economy: Economy
+  readonly staking: StakingRules
+  readonly audit: AuditRules
+}
+
+/** Weights are parts of the sum of all weights beside them. Governance may change weights. */
+export interface Economy {
+  /** Most tokens there will ever be, in wei: those of genesis and all that are issued later. */
+  readonly supplyCap: bigint
+  /** What is issued for each era of the first year, in wei. */
+  readonly firstEraIssuance: bigint
+  readonly erasPerYear: number
+  /** What each further year issues of the year before, until the next halving. */
+  readonly yearlyDecayPermille: number
+  /** At each of these, issuance is set to half of what it was at the one before. */
+  readonly yearsPerHalving: number
+  readonly issuanceWeights: { readonly validators: number; readonly miners: number; readonly community: number }
+  readonly rentWeights: { readonly miners: number; readonly community: number; readonly burn: number }
+}
+
+export interface StakingRules {
+  /** Own stake, in wei, below which nobody stands as a candidate. Governance may change it. */
+  readonly minSelfStake: bigint
+  /** Least that may be bonded, in wei. */
+  readonly minBond: bigint
+  /** Eras from unbonding to withdrawal: as long as a misdeed can still be punished. */
+  readonly unbondingEras: number
+  /** Eras in jail after a provable misdeed. */
+  readonly jailEras: number
+}
+
+/** How stored data are proven, paid and punished for. Shares are in basis points: 10,000 = all. */
+export interface AuditRules {
+  /** S: sectors of 30 bytes in one block of a fragment. A tag stands for one block. */
+  readonly sectorCount: number
+  /** c: blocks of one challenge, at most 256: they are counted off in one word. */
+  readonly challengedCount: number
+  /** Slots in which a challenge is to be answered. Challenges are issued in the rest of an epoch, so most end with it. */
+  readonly windowSlots: number
+  /** Most miners that one chain block looks at for a challenge, closes for lateness, and whose proofs it verifies. */
+  readonly challengesPerBlockMax: number
+  readonly deadlinesPerBlockMax: number
+  readonly proofsPerBlockMax: number
+  /** Of the collateral limit: a wrong proof after a wrong proof, the second and each later missing one in a row. */
+  readonly failurePenalty: number
+  readonly missPenalty: number
+  readonly laterMissPenalty: number
+  /** Challenges missed in a row after which a miner is put out. */
+  readonly missesToDeath: number
+  /** What proven service data and proven idle space weigh in a miner's power. */
+  readonly servicePower: number
+  readonly idlePower: number
+  /** Share of a reward that is free at once; the rest comes free evenly over `rewardLockEpochs`. */
+  readonly rewardNow: number
+  readonly rewardLockEpochs: number
+  /** What a TEE worker deposits until it leaves, in wei. */
+  readonly workerDeposit: bigint
+  /** Longest time that one attestation holds. */
+  readonly attestationEpochs: number
 }
 
 export type PresetName = 'mainnet' | 'dev' | 'minimal'
@@ -69,6 +129,44 @@ const light: StorageClass = {
   codec: 1,
 }
 
+/**
+ * 324,688 tokens an era for storage, half of it for validators, half the issuance every four years. The decay is
+ * 2^(-1/4), so that no year stands out. All that is ever issued stays below 4.48 bn; the other 5.52 bn are genesis's.
+ * Sources: CESS white paper §4.4 (cap, halving, yearly decay); CESS documentation, storage rewards (figure per era).
+ */
+const economy: Economy = {
+  supplyCap: 10_000_000_000n * TOKEN,
+  firstEraIssuance: 487_032n * TOKEN,
+  // 365.25 days of four eras.
+  erasPerYear: 1_461,
+  yearlyDecayPermille: 841,
+  yearsPerHalving: 4,
+  issuanceWeights: { validators: 1, miners: 2, community: 0 },
+  rentWeights: { miners: 70, community: 20, burn: 10 },
+}
+
+const audit: AuditRules = {
+  // Nine blocks of 983,040 bytes for a fragment of 8 MiB; a proof takes about a second, a check 18 ms in a batch.
+  sectorCount: 32_768,
+  challengedCount: 100,
+  windowSlots: 10,
+  challengesPerBlockMax: 16,
+  deadlinesPerBlockMax: 32,
+  proofsPerBlockMax: 32,
+  failurePenalty: 500,
+  missPenalty: 500,
+  laterMissPenalty: 1_500,
+  missesToDeath: 5,
+  servicePower: 9_500,
+  idlePower: 500,
+  rewardNow: 5_000,
+  // 90 days
+  rewardLockEpochs: 90 * 24,
+  workerDeposit: 1_000n * TOKEN,
+  // 30 days
+  attestationEpochs: 30 * 24,
+}
+
 export const mainnet: Params = {
   name: 'mainnet',
   chainId: 27_101,
@@ -86,6 +184,9 @@ export const mainnet: Params = {
   reservationEpochs: 6,
   faucetGrant: 0n,
   blockGasLimit: 60_000_000n,
+  economy,
+  staking: { minSelfStake: 3_000_000n * TOKEN, minBond: 100n * TOKEN, unbondingEras: 28, jailEras: 28 },
+  audit,
 }
 
 /** Local networks: the data plane of `mainnet`, a clock that is quicker, small stakes, a faucet. */
@@ -94,15 +195,26 @@ export const dev: Params = {
   name: 'dev',
   chainId: 27_102,
   slotMs: 1_000,
-  slotsPerEpoch: 10,
+  slotsPerEpoch: 30,
   epochsPerEra: 6,
   stakePerUnit: TOKEN / 100n,
   pricePerGiBEpoch: TOKEN / 1_000_000n,
   // A stripe that is reserved and not filled locks space on twelve miners: a local network has little.
   reservationStripesMax: 64,
-  reservationEpochs: 60,
-  graceEpochs: 600,
+  reservationEpochs: 20,
+  graceEpochs: 200,
   faucetGrant: 1_000n * TOKEN,
+  staking: { ...mainnet.staking, minSelfStake: 1_000n * TOKEN, minBond: TOKEN },
+  // Twelve miners prove once an epoch within about a tenth of a core. A machine that stalls for seconds is not late.
+  audit: {
+    ...audit,
+    sectorCount: 8_192,
+    challengedCount: 20,
+    windowSlots: 15,
+    workerDeposit: 0n,
+    // 30 days
+    attestationEpochs: 30 * 24 * 120,
+  },
 }
 
 /** Tests and simulation: the code of `mainnet` on tiny data. */
@@ -118,6 +230,11 @@ export const minimal: Params = {
   stripesPerGroup: 32,
   unitBytes: 4 * KiB,
   reservationStripesMax: 16,
+  reservationEpochs: 60,
+  graceEpochs: 600,
+  staking: { ...dev.staking, unbondingEras: 4, jailEras: 2 },
+  // Three blocks of 1,920 bytes for a fragment.
+  audit: { ...dev.audit, sectorCount: 64, challengedCount: 8, windowSlots: 2 },
 }
 
 export const presets: Readonly<Record<PresetName, Params>> = { mainnet, dev, minimal }

@@ -14,6 +14,16 @@ describe('parameters', () => {
       }
     }
   })
+  it('leave time to answer a challenge, and room in one word for its blocks', () => {
+    for (const { audit, slotsPerEpoch } of Object.values(presets)) {
+      assert.ok(audit.challengedCount >= 1 && audit.challengedCount <= 256)
+      assert.ok(audit.windowSlots >= 1 && audit.windowSlots < slotsPerEpoch)
+      assert.equal(audit.servicePower + audit.idlePower, 10_000)
+      for (const share of [audit.failurePenalty, audit.missPenalty, audit.laterMissPenalty, audit.rewardNow]) {
+        assert.ok(share >= 0 && share <= 10_000)
+      }
+    }
+  })
   it('give nothing away on the main net', () => assert.equal(preset('mainnet').faucetGrant, 0n))
   it('are found by name, and an unknown name is refused', () => {
     assert.equal(preset('dev').chainId, 27_102)
