@@ -8,7 +8,7 @@ import { decodeFunctionResult, encodeFunctionData } from 'viem/utils'
 import { abortable } from './abortable.ts'
 import { ChainError } from './chain-error.ts'
 import { decodeLog, logQuery } from './event-log.ts'
-import { HeadWatcher } from './head-watcher.ts'
+import { type Finality, HeadWatcher, headOf } from './head-watcher.ts'
 import { type ChainMetrics, createChainMetrics } from './metrics.ts'
 import type {
   ChainEvent,
@@ -65,6 +65,8 @@ export interface EventsInit<Module extends ModuleName, Name extends EventName<Mo
   readonly after?: { readonly blockNumber: bigint; readonly logIndex: number }
   /** Values that indexed parameters must have. */
   readonly args?: EventFilter<Module, Name>
+  /** Up to where the chain is followed. Default: the latest block. */
+  readonly finality?: Finality
   /** Called with each block up to which everything has been yielded: what to remember, also where nothing happens. */
   readonly onProgress?: (blockNumber: bigint) => void
   readonly signal?: AbortSignal
@@ -84,7 +86,7 @@ export class ChainClient {
   readonly params: Params
   readonly #connection: RpcConnection
   readonly #sender: Sender
-  readonly #heads: HeadWatcher
+  readonly #heads: Readonly<Record<Finality, HeadWatcher>>
   readonly #log: Logger
   readonly #signal: AbortSignal
 
@@ -104,11 +106,11 @@ export class ChainClient {
       { connection, account, chainId: params.chainId, log, metrics, signal },
       { ...defaultSenderLimits, ...init.sender },
     )
-    this.#heads = new HeadWatcher(connection, {
-      log,
-      signal,
-      pollMs: init.pollMs ?? Math.min(500, params.slotMs / 2),
-    })
+    const polling = { log, signal, pollMs: init.pollMs ?? Math.min(500, params.slotMs / 2) }
+    this.#heads = {
+      latest: new HeadWatcher(connection, polling),
+      finalized: new HeadWatcher(connection, { ...polling, finality: 'finalized' }),
+    }
   }
 
   /**
@@ -150,8 +152,36 @@ export class ChainClient {
   }
 
   /** @throws ChainError UNREACHABLE */
-  async blockNumber(): Promise<bigint> {
-    return BigInt((await this.#connection.request('eth_blockNumber', [])) as string)
+  async blockNumber(finality: Finality = 'latest'): Promise<bigint> {
+    return await headOf(this.#connection, finality)
+  }
+
+  /**
+   * A chain block by its number: what of it is signed, stamped and hashed elsewhere.
+   *
+   * @returns undefined if there is none yet
+   * @throws ChainError UNREACHABLE
+   */
+  async block(number: bigint): Promise<{ readonly hash: Hex; readonly timestampSeconds: bigint } | undefined> {
+    const block = (await this.#connection.request('eth_getBlockByNumber', [hexOf(number), false])) as {
+      hash: Hex
+      timestamp: Hex
+    } | null
+    return block ? { hash: block.hash, timestampSeconds: BigInt(block.timestamp) } : undefined
+  }
+
+  /**
+   * What a transaction called with.
+   *
+   * @throws ChainError UNREACHABLE
+   */
+  async calldata(hash: Hex): Promise<{ readonly from: Address; readonly to: Address; readonly data: Hex } | undefined> {
+    const transaction = (await this.#connection.request('eth_getTransactionByHash', [hash])) as {
+      from: Address
+      to: Address
+      input: Hex
+    } | null
+    return transaction ? { from: transaction.from, to: transaction.to, data: transaction.input } : undefined
   }
 
   /**
@@ -165,11 +195,11 @@ export class ChainClient {
 
   /** The height, as soon as it is `number` or above. Waits through outages until the signal aborts. */
   async reached(number: bigint, { signal }: { signal?: AbortSignal } = {}): Promise<bigint> {
-    return await this.#heads.above(number - 1n, this.#either(signal))
+    return await this.#heads.latest.above(number - 1n, this.#either(signal))
   }
 
   /**
-   * Calls a view function of a module on the latest state. Reads made in the same turn share one HTTP request, so
+   * Calls a view function of a module on the latest state, or the certified one. Reads made in the same turn share one HTTP request, so
    * `Promise.all` of many is the way to read many.
    *
    * @throws ChainError REVERTED, UNREACHABLE
@@ -182,12 +212,12 @@ export class ChainClient {
     module: Module,
     name: Name,
     args: Args,
-    { signal }: { signal?: AbortSignal } = {},
+    { signal, finality = 'latest' }: { signal?: AbortSignal; finality?: Finality } = {},
   ): Promise<ReadResult<Module, Name, Args>> {
     const { address } = moduleAbis[module]
     const abi = moduleAbis[module].abi as Abi
     const data = encodeFunctionData({ abi, functionName: name as string, args: args as readonly unknown[] })
-    const call = [{ from: this.account, to: address, data }, 'latest']
+    const call = [{ from: this.account, to: address, data }, finality]
     const result = await this.#ask(`${module}.${name}`, 'eth_call', call, signal)
     return decodeFunctionResult({ abi, functionName: name as string, data: result as Hex }) as ReadResult<
       Module,
@@ -232,21 +262,22 @@ export class ChainClient {
   }
 
   /**
-   * Follows an event for ever, in order, each one exactly once, through outages, fail-over and restarts of nodes. Memory is
+   * Follows an event, or several of a module, for ever, in order, each one exactly once, through outages, fail-over and restarts of nodes. Memory is
    * bounded: the next blocks are asked for when the last ones have been taken.
    */
   async *events<Module extends ModuleName, Name extends EventName<Module>>(
     module: Module,
-    name: Name,
+    name: Name | readonly Name[],
     init: EventsInit<Module, Name> = {},
   ): AsyncGenerator<ChainEvent<Module, Name>, void, undefined> {
     const signal = this.#either(init.signal)
     const query = logQuery(module, name, init.args)
+    const heads = this.#heads[init.finality ?? 'latest']
     const { after } = init
     const first = after?.blockNumber ?? init.fromBlock
-    let next: bigint = first ?? (await this.#heads.above(-1n, signal)) + 1n
+    let next: bigint = first ?? (await heads.above(-1n, signal)) + 1n
     for (let range = EVENT_RANGE_BLOCKS; ; ) {
-      const head = await this.#heads.above(next - 1n, signal)
+      const head = await heads.above(next - 1n, signal)
       const last = next + range - 1n
       const to = last < head ? last : head
       const found = await abortable(this.#search(query, next, to), signal)

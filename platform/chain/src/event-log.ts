@@ -28,12 +28,14 @@ export function decodeLog(log: RpcLog): AnyChainEvent | undefined {
   } as AnyChainEvent
 }
 
-/** Parameters of `eth_getLogs` besides the range. */
+/** Parameters of `eth_getLogs` besides the range. Several events of a module are found by their names only. */
 export function logQuery<Module extends ModuleName, Name extends EventName<Module>>(
   module: Module,
-  name: Name,
+  names: Name | readonly Name[],
   args: EventFilter<Module, Name> | undefined,
 ): { address: string; topics: unknown } {
   const { abi, address } = moduleAbis[module]
-  return { address, topics: encodeEventTopics({ abi, eventName: name, args } as never) }
+  if (typeof names === 'string') return { address, topics: encodeEventTopics({ abi, eventName: names, args } as never) }
+  const topics = (names as readonly string[]).map((eventName) => encodeEventTopics({ abi, eventName } as never)[0])
+  return { address, topics: [topics] }
 }

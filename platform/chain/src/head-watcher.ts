@@ -6,17 +6,25 @@ interface Waiter {
   readonly resolve: (head: bigint) => void
 }
 
+/** Up to where the chain is looked at: executed, or certified by the committee so that it can never be replaced. */
+export type Finality = 'latest' | 'finalized'
+
 /** Polls the height of the chain while anybody waits for it: one request for all waiters. */
 export class HeadWatcher {
   readonly #connection: RpcConnection
+  readonly #finality: Finality
   readonly #log: Logger
   readonly #pollMs: number
   readonly #signal: AbortSignal
   readonly #waiters = new Set<Waiter>()
   #isPolling = false
 
-  constructor(connection: RpcConnection, init: { log: Logger; pollMs: number; signal: AbortSignal }) {
+  constructor(
+    connection: RpcConnection,
+    init: { log: Logger; pollMs: number; signal: AbortSignal; finality?: Finality },
+  ) {
     this.#connection = connection
+    this.#finality = init.finality ?? 'latest'
     this.#log = init.log
     this.#pollMs = init.pollMs
     this.#signal = init.signal
@@ -44,7 +52,7 @@ export class HeadWatcher {
     try {
       while (this.#waiters.size > 0 && !this.#signal.aborted) {
         try {
-          const head = BigInt((await this.#connection.request('eth_blockNumber', [])) as string)
+          const head = await headOf(this.#connection, this.#finality)
           for (const { above, resolve } of this.#waiters) if (head > above) resolve(head)
         } catch (error) {
           this.#signal.throwIfAborted()
@@ -58,4 +66,11 @@ export class HeadWatcher {
       this.#isPolling = false
     }
   }
+}
+
+/** @throws ChainError UNREACHABLE */
+export async function headOf(connection: RpcConnection, finality: Finality): Promise<bigint> {
+  if (finality === 'latest') return BigInt((await connection.request('eth_blockNumber', [])) as string)
+  const block = (await connection.request('eth_getBlockByNumber', [finality, false])) as { number: string } | null
+  return block ? BigInt(block.number) : 0n
 }

@@ -1,5 +1,6 @@
 export { ChainClient, type ChainClientInit, type EventsInit, type SendInit } from './chain-client.ts'
 export { ChainError, type ChainErrorCode } from './chain-error.ts'
+export type { Finality } from './head-watcher.ts'
 export type {
   AnyChainEvent,
   ChainEvent,

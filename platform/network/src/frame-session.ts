@@ -75,7 +75,7 @@ class Pending {
     this.signal = init.signal
     this.resolve = resolve
     this.reject = reject
-    const fetches = op === FrameOp.get || op === FrameOp.logRead
+    const fetches = op === FrameOp.get || op === FrameOp.logRead || op === FrameOp.powers
     this.bytes = (frame.body?.length ?? 0) + (init.into?.length ?? (fetches ? FETCHED_BYTES : 0))
     this.onAbort = () => session.abort(this)
   }

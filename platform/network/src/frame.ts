@@ -45,10 +45,24 @@ export const FRAME_BODY_BYTES_MAX = 8 * 2 ** 20
  * | `get` | group, stripe, seat, offset, meta = u32 length (0 = to the end) | body = bytes; hash = fragment id |
  * | `describe` | group, stripe, seat | hash = fragment id, meta = segment descriptor, body = piece hashes (32 each) |
  * | `delete` | group, stripe, seat | meta = deletion signature (64); refused until the chain shows the stripe released |
+ * | `put-tags` | from the tagger: group, stripe, seat, hash = segment root, meta = signature (64), body = tags of all seats | |
+ * | `get-tags` | group, stripe, seat | hash = segment root, meta = signature (64), body = tags of all seats |
+ * | `powers` | to whoever has them; hash = BLAKE3 of the powers wanted | body = powers of a tagger's key |
  * | `log-append` | hash = log id, offset = position it must start at, meta = log context, body = bytes | offset = new length, durable |
  * | `log-read` | hash = log id, offset, meta = u32 length | body |
  * | `log-list` | meta = u64 territory | meta = JSON [{logId, territory, bytes}] |
  * | `log-drop` | hash = log id | |
+ *
+ * Between nodes of the chain; layouts in `nodes/full-node/src/wire.ts`. "height" is the number of a chain block.
+ *
+ * | op | request | reply |
+ * |---|---|---|
+ * | `chain-status` | hash = genesis hash, meta = heights known, time to wait for other ones | meta: own status |
+ * | `get-blocks` | offset = first height, meta = limits | offset = first height, meta = count, body = headers, bodies, certificates |
+ * | `get-headers` | offset = first height, meta = limits | the same without bodies, up to the first certificate |
+ * | `send-transactions` | body = raw transactions | meta = one verdict each |
+ * | `get-snapshot` | | meta, body: manifests of the snapshots kept |
+ * | `get-snapshot-chunk` | offset = height, meta = where to begin | body = key range with its proof |
  */
 export const FrameOp = {
   hello: 1,
@@ -57,10 +71,19 @@ export const FrameOp = {
   get: 17,
   describe: 18,
   delete: 19,
+  putTags: 20,
+  getTags: 21,
+  powers: 22,
   logAppend: 32,
   logRead: 33,
   logList: 34,
   logDrop: 35,
+  chainStatus: 80,
+  getBlocks: 81,
+  getHeaders: 82,
+  sendTransactions: 83,
+  getSnapshot: 84,
+  getSnapshotChunk: 85,
 } as const
 
 export type FrameOp = (typeof FrameOp)[keyof typeof FrameOp]

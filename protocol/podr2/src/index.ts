@@ -35,5 +35,6 @@ export {
 } from './podr-params.ts'
 export { decodeProof, encodeProof, PROOF_BYTES, type Proof } from './proof.ts'
 export { ProofBuilder } from './proof-gen.ts'
+export { stripeTagsBytes, stripeTagsMessage, tagsOfSeat } from './stripe-tags.ts'
 export { TAG_BYTES, Tagger } from './tag-gen.ts'
 export { type ProofClaim, type ProofVerdict, verify, verifyBatch } from './verify.ts'
