@@ -14,7 +14,7 @@ import { type Committee, committeeOf, memberCount } from './committee.ts'
 import { Dag, type Vertex } from './dag.ts'
 import { DigestMap } from './digest-map.ts'
 import { R2sPanic } from './errors.ts'
-import type { Checkpoint, Commit, R2sEffect, R2sEvent, SlotDecision } from './events.ts'
+import type { Checkpoint, R2sEffect, R2sEvent, SlotDecision } from './events.ts'
 import { linearise } from './linearise.ts'
 import { decodeMessage, FETCH_REFS_MAX, type Message, REPLY_BLOCKS_MAX } from './message.ts'
 import { type Parked, Parking } from './parking.ts'
@@ -102,6 +102,8 @@ export class R2s {
   readonly #evidence: Evidence[] = []
   /** Output blocks of an adopted checkpoint that have not arrived here. */
   readonly #outputElsewhere = new DigestMap<BlockRef>()
+  /** Linearised blocks above gcRound, in their order. */
+  #output: BlockRef[] = []
   readonly #ejectedFrom: (number | null)[]
   /** By author: how often his blocks had to be fetched, lately. */
   readonly #fetchShare: number[]
@@ -247,12 +249,10 @@ export class R2s {
 
   /** The start of a new, shorter log: this, then the blocks of `window()`. */
   checkpoint(): Checkpoint {
-    const output: BlockRef[] = [...this.#outputElsewhere.values()].filter(({ round }) => round > this.dag.gcRound)
-    for (const vertex of this.dag.window()) if (vertex.output) output.push(vertex.ref)
     return {
       round: this.#rule.firstUndecidedRound,
       gcRound: this.dag.gcRound,
-      output,
+      output: [...this.#output],
       ejectedFrom: [...this.#ejectedFrom],
     }
   }
@@ -635,6 +635,7 @@ export class R2s {
       for (const vertex of linearise(leader, gcRound, order)) {
         if (vertex.hasContent) this.#contentCount--
         const block = vertex.block!
+        this.#output.push(vertex.ref)
         const from = this.#ejectedFrom[vertex.author]!
         if (from !== null && vertex.round >= from) continue
         blocks.push(block)
@@ -646,8 +647,18 @@ export class R2s {
       }
     }
     this.#coins.delete(wave.round)
-    const commit: Commit = { round: wave.round, coin: wave.coin!, slots, blocks, medianTsMs, gcRound, ejected }
-    this.#effects.push({ kind: 'commit', commit })
+    this.#output = this.#output.filter((ref) => ref.round > gcRound)
+    const checkpoint = {
+      round: wave.round + 1,
+      gcRound,
+      output: this.#output.slice(),
+      ejectedFrom: [...this.#ejectedFrom],
+    }
+    const { coin, round } = wave
+    this.#effects.push({
+      kind: 'commit',
+      commit: { round, coin: coin!, slots, blocks, medianTsMs, gcRound, ejected, checkpoint },
+    })
     this.#collectGarbage(gcRound)
   }
 
@@ -679,6 +690,7 @@ export class R2s {
         if (vertex.hasContent) this.#contentCount--
       }
     }
+    this.#output = [...checkpoint.output]
     checkpoint.ejectedFrom.forEach((from, author) => {
       this.#ejectedFrom[author] = from
       if (from !== null) this.#equivocators |= 1 << author
@@ -717,7 +729,8 @@ export class R2s {
    */
   #nextRound(): number {
     const next = this.#lastOwnRound + 1
-    return next - 1 > this.dag.gcRound || next === 1 ? next : Math.max(next, this.#rule.firstUndecidedRound)
+    const reachable = next - 1 > this.dag.gcRound || this.dag.gcRound === 0
+    return reachable ? next : Math.max(next, this.#rule.firstUndecidedRound)
   }
 
   /**

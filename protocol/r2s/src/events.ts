@@ -95,6 +95,8 @@ export interface Commit {
   readonly gcRound: number
   /** Authors of whom this commit carries evidence for the first time. */
   readonly ejected: readonly number[]
+  /** Where a member stands who has this commit and all before: the same at every honest member, byte for byte. */
+  readonly checkpoint: Checkpoint
 }
 
 /** Where a member may join the order without the rounds before (SPEC 2.10). Trust comes from a chain certificate. */
@@ -102,7 +104,7 @@ export interface Checkpoint {
   /** All rounds below are decided. */
   readonly round: number
   readonly gcRound: number
-  /** Linearised blocks above `gcRound`. */
+  /** Linearised blocks above `gcRound`, in the order of the commits. */
   readonly output: readonly BlockRef[]
   /** By author: from this round on his blocks are left out of the order. */
   readonly ejectedFrom: readonly (number | null)[]

@@ -1,4 +1,5 @@
-import { type Block, type BlockRef, type Commit, digestKey } from '@cumulus/r2s'
+import { crc32 } from 'node:zlib'
+import { type Block, type BlockRef, type Commit, digestKey, encodeCheckpoint } from '@cumulus/r2s'
 
 /** A broken promise. */
 export class Violation extends Error {
@@ -25,6 +26,8 @@ export type ViolationCode =
 
 interface AgreedRound {
   readonly hash: number
+  /** Of the checkpoint: chain headers bind it, so members must have the same. */
+  readonly checkpoint: number
   readonly by: number
 }
 
@@ -88,14 +91,15 @@ export class Checker {
     }
     this.#committedUpTo[member] = round
     const hash = hashCommit(commit)
+    const checkpoint = crc32(encodeCheckpoint(commit.checkpoint))
     const agreed = this.#agreed[round - 1]
     if (agreed) {
-      if (agreed.hash !== hash) {
+      if (agreed.hash !== hash || agreed.checkpoint !== checkpoint) {
         throw new Violation('DISAGREEMENT', `round ${round} at member ${member} is not that of member ${agreed.by}`)
       }
       return
     }
-    this.#agreed[round - 1] = { hash, by: member }
+    this.#agreed[round - 1] = { hash, checkpoint, by: member }
     for (const slot of commit.slots) {
       if (!slot.direct) this.indirectCount++
       else if (slot.digest) this.directCount++
