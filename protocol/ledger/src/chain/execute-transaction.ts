@@ -102,14 +102,14 @@ export function judgeTransaction(
   return undefined
 }
 
-/** Executes a transaction that `judgeTransaction` has let pass. */
+/** Executes a transaction that `judgeTransaction` has let pass. `burnt`: wei that it took out of the world. */
 export async function executeTransaction(
   tx: Transaction,
   state: JournaledState,
   vm: Vm,
   block: VmBlock,
   gasUsedBefore: bigint,
-): Promise<{ receipt: Receipt; result: VmResult }> {
+): Promise<{ receipt: Receipt; result: VmResult; burnt: bigint }> {
   const sender = tx.sender!
   const room = tx.maxFeePerGas - block.baseFee
   const tip = min(tx.maxPriorityFeePerGas, room)
@@ -122,7 +122,11 @@ export async function executeTransaction(
   // The base fee is burnt: it goes nowhere.
   state.setBalance(sender, state.getBalance(sender) + (tx.gasLimit - gasUsed) * gasPrice)
   state.setBalance(block.coinbase, state.getBalance(block.coinbase) + gasUsed * tip)
-  for (const address of result.destroyed) state.destroy(address)
+  let burnt = gasUsed * block.baseFee
+  for (const address of result.destroyed) {
+    burnt += state.getBalance(address)
+    state.destroy(address)
+  }
 
   const receipt: Receipt = {
     type: tx.type,
@@ -134,7 +138,7 @@ export async function executeTransaction(
     contractAddress: result.createdAddress,
     logs: result.logs,
   }
-  return { receipt, result }
+  return { receipt, result, burnt }
 }
 
 /** What runs, whether it is paid for or only tried. */

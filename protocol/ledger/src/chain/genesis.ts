@@ -48,6 +48,7 @@ export function buildGenesis(
   block: BlockContext,
 ): void {
   const seen = new Set<string>()
+  let allocated = 0n
   for (const [address, account] of Object.entries(genesis.alloc) as [Address, GenesisAccount][]) {
     const key = address.toLowerCase()
     if (!/^0x[0-9a-f]{40}$/.test(key)) throw new LedgerError('BAD_GENESIS', `${address} is not an address`, { address })
@@ -56,12 +57,13 @@ export function buildGenesis(
     }
     seen.add(key)
     state.setBalance(address, account.balance ?? 0n)
+    allocated += account.balance ?? 0n
     state.setNonce(address, account.nonce ?? (account.code ? 1n : 0n))
     if (account.code) state.setCode(address, account.code)
     for (const { slot, value } of account.storage ?? []) state.setStorage(address, slot, value)
   }
   const { committee, attestation } = genesis
-  modules.genesis(state, block, { ...genesis.modules, committee, attestation })
+  modules.genesis(state, block, { ...genesis.modules, allocated, committee, attestation })
 }
 
 /**

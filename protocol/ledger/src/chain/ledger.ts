@@ -306,6 +306,7 @@ export class Ledger {
     const receipts: Receipt[] = []
     const dropped: DroppedTransaction[] = []
     let gasUsed = 0n
+    let burnt = 0n
     for (const [index, item] of batch.transactions.entries()) {
       const tx = item instanceof Uint8Array ? decodeOrUndefined(item) : item
       const code = tx === undefined ? 'MALFORMED' : judgeTransaction(tx, state, block, block.gasLimit - gasUsed)
@@ -313,13 +314,14 @@ export class Ledger {
         dropped.push({ index, hash: tx?.hash, code: code ?? 'MALFORMED' })
         continue
       }
-      const { receipt } = await executeTransaction(tx, state, this.#vm, block, gasUsed)
+      const { receipt, burnt: burntByTx } = await executeTransaction(tx, state, this.#vm, block, gasUsed)
       gasUsed = receipt.cumulativeGasUsed
+      burnt += burntByTx
       transactions.push(tx)
       receipts.push(receipt)
     }
 
-    const hookLogs = this.modules.onBlock(state, block)
+    const hookLogs = this.modules.onBlock(state, block, { coinbase: block.coinbase, burnt })
     const allReceipts = hookLogs.length === 0 ? receipts : [...receipts, hookReceipt(hookLogs, gasUsed)]
     const logsBloom = new Uint8Array(BLOOM_BYTES)
     for (const { logs } of allReceipts) if (logs.length > 0) addBloom(logsBloom, bloomOf(logs))

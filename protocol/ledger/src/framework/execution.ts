@@ -81,6 +81,15 @@ export class Execution {
     state.setBalance(to, state.getBalance(to) + amount)
   }
 
+  /** Makes new tokens on an account, or takes some off it for ever. Only a module that `issues` gets here. */
+  issue(account: Address, amount: bigint): void {
+    this.#assertWritable()
+    const balance = this.state.getBalance(account) + amount
+    if (balance < 0n) throw new Error(`${account} has not ${-amount} wei to burn`)
+    this.gas.charge(gasPrices.transfer)
+    this.state.setBalance(account, balance)
+  }
+
   /** The dispatcher has refused writes before they begin; this is for views that write by mistake. */
   #assertWritable(): void {
     if (this.#readOnly) throw new Error('a view wrote to the state')

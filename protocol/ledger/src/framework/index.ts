@@ -1,6 +1,7 @@
 export { gasPrices } from './gas.ts'
 export type {
   BlockContext,
+  BlockOutcome,
   CallKind,
   GenesisAttestation,
   GenesisCommittee,

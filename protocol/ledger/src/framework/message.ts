@@ -33,6 +33,14 @@ export interface BlockContext {
   readonly era: number
 }
 
+/** What the transactions of a chain block came to: hooks, which run behind them, may know. */
+export interface BlockOutcome {
+  /** The account that gets the tips. */
+  readonly coinbase: Address
+  /** Wei that went nowhere: base fees, and what destroyed contracts still held. */
+  readonly burnt: bigint
+}
+
 export interface ModuleLog {
   readonly address: Address
   /** 32 bytes each; the first one is the hash of the event's signature. */
@@ -82,6 +90,8 @@ export interface GenesisAttestation {
 export interface ModuleGenesis {
   /** Wei by module name. A module that needs funds and is not named here takes its own default. */
   readonly balances?: Readonly<Record<string, bigint>>
+  /** Wei on all accounts that are no modules. */
+  readonly allocated?: bigint
   /** Absent: one validator orders alone. */
   readonly committee?: GenesisCommittee
   /** Absent: nothing is simulated and nothing trusted yet. */

@@ -16,7 +16,7 @@ import {
 import { AbiOutput, type Codec, compileParameter, compileTuple, type TupleCodec } from './abi-codec.ts'
 import type { Execution } from './execution.ts'
 import { gasPrices } from './gas.ts'
-import type { BlockContext, ModuleGenesis, ModuleMessage } from './message.ts'
+import type { BlockContext, BlockOutcome, ModuleGenesis, ModuleMessage } from './message.ts'
 import { Revert, require } from './revert.ts'
 import { layOut, type SlotPort, type StorageFields, type StorageView } from './solidity-storage.ts'
 
@@ -60,6 +60,8 @@ export interface ModuleDefinition<
   readonly events?: Events
   /** `error Name(…)` by name. */
   readonly errors?: Errors
+  /** Whether it makes and burns tokens. It begins after all others, and is told what there is then. */
+  readonly issues?: boolean
 }
 
 /** What a handler is given. */
@@ -87,10 +89,23 @@ export interface ModuleContext<
   /** Pays from the module's account. Runs no code there. */
   transfer(to: Address, amount: bigint): void
   balance(): bigint
+  /** Makes new tokens on the module's account. Only in a module that `issues`. */
+  issue(amount: bigint): void
+  /** Takes tokens off the module's account for ever. Only in a module that `issues`. */
+  burn(amount: bigint): void
   /** Charges for work that the host does not see: cryptography, long computation. */
   charge(gas: number): void
   /** Code at an account; empty for accounts of people. */
   codeOf(account: Address): Uint8Array
+}
+
+/** Does what is due at the end of an epoch or era, and says whether more of it is left for the next block. */
+type PeriodHandler<Context> = (context: Context, period: number) => 'more' | undefined | void
+
+type GenesisTold = ModuleGenesis & {
+  endow(balance: bigint): void
+  /** Wei there are so far, on all accounts. Whole for a module that `issues`. */
+  readonly supply: bigint
 }
 
 /** The context of a module's handlers, for helper functions: `type C = ContextOf<typeof definition>`. */
@@ -115,8 +130,8 @@ export interface AnyModule {
   readonly definition: ModuleDefinition<string, StorageFields, Signatures, Signatures, Structs>
   /** Functions as written. */
   readonly signatures: readonly string[]
-  runGenesis(execution: Execution, config: ModuleGenesis): void
-  runBlock(execution: Execution): void
+  runGenesis(execution: Execution, config: ModuleGenesis & { readonly supply: bigint }): void
+  runHooks(execution: Execution, outcome: BlockOutcome): void
   run(execution: Execution, message: ModuleMessage): Uint8Array
   isView(data: Uint8Array): boolean
 }
@@ -156,8 +171,9 @@ export class Module<
   ) => StorageView<Storage>
   readonly #events: Record<string, EventEncoder> = {}
   readonly #errors: Record<string, (...values: unknown[]) => Revert> = {}
-  #genesis: ((context: AnyContext, genesis: ModuleGenesis & { endow(balance: bigint): void }) => void) | undefined
-  #onBlock: ((context: AnyContext) => void) | undefined
+  #genesis: ((context: AnyContext, genesis: GenesisTold) => void) | undefined
+  #onBlock: ((context: AnyContext, outcome: BlockOutcome) => void) | undefined
+  readonly #periodHooks: { period: 'epoch' | 'era'; slot: bigint; handler: PeriodHandler<AnyContext> }[] = []
 
   constructor(definition: ModuleDefinition<Name, Storage, Events, Errors, S>) {
     this.definition = definition
@@ -184,19 +200,35 @@ export class Module<
   }
 
   /** What the module does in the first chain block, the only one in which it can `endow` itself with new tokens. */
-  genesis(
-    handler: (
-      context: ModuleContext<Storage, Events, Errors, S>,
-      genesis: ModuleGenesis & { endow(balance: bigint): void },
-    ) => void,
-  ): this {
+  genesis(handler: (context: ModuleContext<Storage, Events, Errors, S>, genesis: GenesisTold) => void): this {
     this.#genesis = handler as never
     return this
   }
 
   /** What the module does at the end of every chain block: through a queue, with a bound on the work of one block. */
-  onBlock(handler: (context: ModuleContext<Storage, Events, Errors, S>) => void): this {
+  onBlock(handler: (context: ModuleContext<Storage, Events, Errors, S>, outcome: BlockOutcome) => void): this {
     this.#onBlock = handler as never
+    return this
+  }
+
+  /**
+   * What the module does about each epoch that is over, in their order and one at a time: in the first chain block
+   * behind the epoch, after its transactions. A handler with too much work for one block does some, answers 'more', and
+   * is called with the same epoch again in the next block. After a standstill epochs are caught up with one a block, so
+   * that `epoch` may be well behind `c.block.epoch`.
+   */
+  onEpoch(handler: PeriodHandler<ModuleContext<Storage, Events, Errors, S>>): this {
+    return this.#onPeriod('epoch', handler)
+  }
+
+  /** As `onEpoch`, for eras. */
+  onEra(handler: PeriodHandler<ModuleContext<Storage, Events, Errors, S>>): this {
+    return this.#onPeriod('era', handler)
+  }
+
+  #onPeriod(period: 'epoch' | 'era', handler: PeriodHandler<ModuleContext<Storage, Events, Errors, S>>): this {
+    if (this.#periodHooks.some((hook) => hook.period === period)) throw new Error(`${this.name}: two ${period} hooks`)
+    this.#periodHooks.push({ period, slot: hookSlot(period), handler: handler as never })
     return this
   }
 
@@ -257,13 +289,22 @@ export class Module<
     return this as never
   }
 
-  runGenesis(execution: Execution, config: ModuleGenesis): void {
+  runGenesis(execution: Execution, config: ModuleGenesis & { readonly supply: bigint }): void {
     const endow = (balance: bigint) => execution.state.setBalance(this.address, balance)
     this.#genesis?.(this.#context(execution, this.address, 0n), { ...config, endow })
   }
 
-  runBlock(execution: Execution): void {
-    this.#onBlock?.(this.#context(execution, this.address, 0n))
+  /** Runs the hooks of one chain block: eras and epochs that are over first. */
+  runHooks(execution: Execution, outcome: BlockOutcome): void {
+    if (this.#onBlock === undefined && this.#periodHooks.length === 0) return
+    const context = this.#context(execution, this.address, 0n)
+    const slots = execution.slotsOf(this.address)
+    for (const { period, slot, handler } of this.#periodHooks) {
+      const next = Number(slots.load(slot))
+      if (next >= execution.block[period]) continue
+      if (handler(context, next) !== 'more') slots.store(slot, BigInt(next + 1))
+    }
+    this.#onBlock?.(context, outcome)
   }
 
   isView(data: Uint8Array): boolean {
@@ -316,12 +357,20 @@ export class Module<
         execution.gas.charge(gasPrices.warmLoad)
         return state.getBalance(address)
       },
+      issue: (amount) => this.#issue(execution, amount, 1n),
+      burn: (amount) => this.#issue(execution, amount, -1n),
       charge: (gas) => execution.gas.charge(gas),
       codeOf: (account) => {
         execution.gas.charge(gasPrices.coldLoad)
         return state.getCode(account)
       },
     }
+  }
+
+  #issue(execution: Execution, amount: bigint, sign: 1n | -1n): void {
+    if (this.definition.issues !== true) throw new Error(`${this.name} does not issue tokens`)
+    if (amount < 0n) throw new RangeError(`an amount of ${amount} wei`)
+    execution.issue(this.address, sign * amount)
   }
 
   /** The services as functions of their arguments, bound to one call. */
@@ -374,6 +423,11 @@ export function module<
   definition: ModuleDefinition<Name, Storage, Events, Errors, S>,
 ): Module<Name, Storage, Events, Errors, S, readonly []> {
   return new Module(definition)
+}
+
+/** Where a module's account keeps the number of the next epoch or era that its hook is called for: no variable is there. */
+function hookSlot(period: 'epoch' | 'era'): bigint {
+  return BigInt(bytesToHex(keccak256(utf8Encode(`cumulus.hook.${period}`))))
 }
 
 /** A class whose getters bind the variables: only those that a call uses are made. */

@@ -2,7 +2,7 @@ import type { Address } from '@cumulus/types'
 import type { WorldState } from '../world-state.ts'
 import { Execution } from './execution.ts'
 import { GasMeter } from './gas.ts'
-import type { BlockContext, ModuleGenesis, ModuleLog, ModuleMessage, ModuleResult } from './message.ts'
+import type { BlockContext, BlockOutcome, ModuleGenesis, ModuleLog, ModuleMessage, ModuleResult } from './message.ts'
 import type { AnyModule } from './module.ts'
 import { OutOfGas, Revert, require } from './revert.ts'
 
@@ -36,12 +36,16 @@ export class ModuleRegistry {
 
   /** Makes the accounts of all modules and runs what each does in the first chain block. */
   genesis(state: WorldState, block: BlockContext, config: ModuleGenesis = {}): void {
-    for (const [address, module] of this.#modules) {
+    const modules = [...this.#modules.entries()]
+    const issuers = modules.filter(([, { definition }]) => definition.issues)
+    let supply = config.allocated ?? 0n
+    for (const [address, module] of [...modules.filter(([, { definition }]) => !definition.issues), ...issuers]) {
       state.setNonce(address, 1n)
       state.setCode(address, MODULE_CODE)
       const endowment = config.balances?.[module.name]
       if (endowment !== undefined) state.setBalance(address, endowment)
-      module.runGenesis(unmetered(state, block, address), config)
+      module.runGenesis(unmetered(state, block, address), { ...config, supply })
+      supply += state.getBalance(address)
     }
   }
 
@@ -72,11 +76,11 @@ export class ModuleRegistry {
   }
 
   /** Runs what modules do at the end of a chain block, in the order of the list. */
-  onBlock(state: WorldState, block: BlockContext): ModuleLog[] {
+  onBlock(state: WorldState, block: BlockContext, outcome: BlockOutcome): ModuleLog[] {
     const logs: ModuleLog[] = []
     for (const [address, module] of this.#modules) {
       const execution = unmetered(state, block, address)
-      module.runBlock(execution)
+      module.runHooks(execution, outcome)
       logs.push(...execution.logs)
     }
     return logs

@@ -3,17 +3,20 @@ import type { AnyModule } from '../framework/index.ts'
 import { faucet } from './faucet.ts'
 import { gateways } from './gateways.ts'
 import { miners } from './miners.ts'
+import { parameters } from './parameters.ts'
 import { storage } from './storage.ts'
 import { territories } from './territories.ts'
 import { treasury } from './treasury.ts'
 
 export { faucet } from './faucet.ts'
 export { gateways, grantHash, grantTypedData, type SignedGrant } from './gateways.ts'
+export { eraIssuance } from './issuance.ts'
 export { DRAW_WINDOW_COUNT, minerState, miners } from './miners.ts'
-export { registrationMessage } from './rules.ts'
+export { type GovernedName, parameters } from './parameters.ts'
+export { GOVERNANCE_ADDRESS, registrationMessage } from './rules.ts'
 export { storage, stripeState } from './storage.ts'
 export { rentOf, territories, territoryState } from './territories.ts'
-export { treasury } from './treasury.ts'
+export { type PotKind, potKind, treasury } from './treasury.ts'
 
 /** Every protocol module by its name on chain. */
 export const moduleDefinitions = {
@@ -22,6 +25,7 @@ export const moduleDefinitions = {
   Gateways: gateways,
   Storage: storage,
   Treasury: treasury,
+  Parameters: parameters,
   Faucet: faucet,
 } as const
 
@@ -40,11 +44,13 @@ export const moduleAbis = {
   Gateways: { address: gateways.address, abi: gateways.abi },
   Storage: { address: storage.address, abi: storage.abi },
   Treasury: { address: treasury.address, abi: treasury.abi },
+  Parameters: { address: parameters.address, abi: parameters.abi },
   Faucet: { address: faucet.address, abi: faucet.abi },
 } as const
 
 /** The modules of a chain with these parameters, for `new ModuleRegistry(modulesFor(params))`. */
 export function modulesFor(params: Params): readonly AnyModule[] {
-  const always = [miners, territories, gateways, storage, treasury]
+  // The Treasury first: its pots are filled before anybody's hook asks for them.
+  const always = [treasury, parameters, miners, territories, gateways, storage]
   return params.faucetGrant > 0n ? [...always, faucet] : always
 }

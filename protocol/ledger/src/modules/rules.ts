@@ -8,6 +8,17 @@ import { gasPrices, require } from '../framework/index.ts'
 export const ZERO_ADDRESS: Address = `0x${'0'.repeat(40)}`
 export const ZERO_BYTES32: `0x${string}` = `0x${'0'.repeat(64)}`
 
+/**
+ * The timelock that carries out what the DAO has decided (`@cumulus/contracts`): the only caller that may change
+ * parameters. On a chain without that contract nobody can be it.
+ */
+export const GOVERNANCE_ADDRESS: Address = '0x0000000000000000000000000000000000000d01'
+
+/** Refuses everybody but governance. */
+export function requireGovernance(c: { readonly caller: Address }): void {
+  require(c.caller === GOVERNANCE_ADDRESS, 'only governance may do this')
+}
+
 /** Entries of one page of a list. Clients page on. */
 export const PAGE_ENTRIES_MAX = 100
 

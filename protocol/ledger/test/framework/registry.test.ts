@@ -264,8 +264,8 @@ describe('the dispatcher', () => {
 
   it('runs block hooks and hands out their logs', () => {
     const chain = newChain()
-    chain.registry.onBlock(chain.world, chain.block)
-    const logs = chain.registry.onBlock(chain.world, chain.block)
+    chain.endBlock()
+    const logs = chain.endBlock()
     assert.deepEqual(
       chain.events(logs, [bank]).map(({ args }) => [args['amount'], args['note']]),
       [[2n, 'block']],

@@ -51,7 +51,14 @@ export class TestChain {
 
   /** Goes on in time. */
   advance({ blocks = 0n, epochs = 0 }: { blocks?: bigint; epochs?: number }): void {
-    this.block = { ...this.block, number: this.block.number + blocks, epoch: this.block.epoch + epochs }
+    const epoch = this.block.epoch + epochs
+    const era = Math.floor(epoch / this.block.params.epochsPerEra)
+    this.block = { ...this.block, number: this.block.number + blocks, epoch, era }
+  }
+
+  /** What modules do at the end of a chain block. */
+  endBlock({ coinbase = nobody, burnt = 0n } = {}): ModuleResult['logs'] {
+    return this.registry.onBlock(this.world, this.block, { coinbase, burnt })
   }
 
   fund(account: Address, amount: bigint): void {

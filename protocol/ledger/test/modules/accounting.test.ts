@@ -173,7 +173,7 @@ function perform(network: TestNetwork, lands: bigint[], model: Model, one: Actio
       network.advance({ epochs: 1, blocks: 1n })
       return
     case 'block': {
-      const logs = network.events(network.registry.onBlock(network.world, network.block), [storage])
+      const logs = network.events(network.endBlock(), [storage])
       for (const { args } of logs) {
         const stripe = model.groups.get(args['group'] as number)!.stripes[args['stripe'] as number]!
         assert.equal(stripe.state, stripeState.reserved)

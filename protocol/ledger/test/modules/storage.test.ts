@@ -344,7 +344,7 @@ describe('an expired reservation', () => {
     network.call(storage, 'commit', [ids[1]!, [network.receipts(1, 1)]], { from: owner })
     network.advance({ epochs: minimal.reservationEpochs - 1 })
     const late = network.reserve(territory, 1).id
-    const hook = () => network.events(network.registry.onBlock(network.world, network.block), [storage])
+    const hook = () => network.events(network.endBlock(), [storage])
     assert.deepEqual(hook(), [])
     network.advance({ epochs: 1 })
     assert.deepEqual(
