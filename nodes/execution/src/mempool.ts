@@ -170,15 +170,22 @@ export class Mempool implements TransactionSource {
   }
 
   get hasWaiting(): boolean {
+    return this.hasWaitingOf(() => true)
+  }
+
+  /** Whether `take` would find anything of these senders. */
+  hasWaitingOf(mayTake: (sender: Address) => boolean): boolean {
     const baseFee = this.#state.nextBaseFee()
     for (const [address, sender] of this.#senders) {
+      if (!mayTake(address)) continue
       const entry = this.#firstUntaken(address, sender)
       if (entry && entry.transaction.maxFeePerGas >= baseFee) return true
     }
     return false
   }
 
-  take(room: BatchRoom): readonly Transaction[] {
+  /** @param mayTake of which senders; of all if not given */
+  take(room: BatchRoom, mayTake?: (sender: Address) => boolean): readonly Transaction[] {
     const baseFee = this.#state.nextBaseFee()
     const heads = new PriorityQueue<{ entry: Entry; tip: bigint; sender: Sender }>(
       (a, b) => a.tip > b.tip || (a.tip === b.tip && a.entry.arrival < b.entry.arrival),
@@ -187,7 +194,9 @@ export class Mempool implements TransactionSource {
       if (!entry || entry.isTaken || entry.transaction.maxFeePerGas < baseFee) return
       heads.push({ entry, sender, tip: tipOf(entry.transaction, baseFee) })
     }
-    for (const [address, sender] of this.#senders) offer(sender, this.#firstUntaken(address, sender))
+    for (const [address, sender] of this.#senders) {
+      if (!mayTake || mayTake(address)) offer(sender, this.#firstUntaken(address, sender))
+    }
 
     const taken: Transaction[] = []
     let { gas, bytes } = room
@@ -203,6 +212,15 @@ export class Mempool implements TransactionSource {
       offer(sender, sender.byNonce.get(transaction.nonce + 1n))
     }
     return taken
+  }
+
+  /** They were taken, and will not be ordered after all: they wait again. */
+  release(hashes: Iterable<Uint8Array>): void {
+    for (const hash of hashes) {
+      const entry = this.#entries.get(hash.toHex())
+      if (entry) entry.isTaken = false
+    }
+    for (const listener of this.#waitingListeners) listener()
   }
 
   /** To be called after each chain block, with the block's own batch: the state is the new one by then. */

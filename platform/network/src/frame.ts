@@ -57,6 +57,9 @@ export const FRAME_BODY_BYTES_MAX = 8 * 2 ** 20
  *
  * | op | request | reply |
  * |---|---|---|
+ * | `dag` | body = one message of R²S between members of the committee | |
+ * | `share-transactions` | body = raw transactions, each u32 length, bytes: to be put into own blocks | meta = u16 how many were taken |
+ * | `get-order-point` | meta = u64 least height | offset = height, meta = u32 round, u32 index, body = checkpoint of the order at that block |
  * | `chain-status` | hash = genesis hash, meta = heights known, time to wait for other ones | meta: own status |
  * | `get-blocks` | offset = first height, meta = limits | offset = first height, meta = count, body = headers, bodies, certificates |
  * | `get-headers` | offset = first height, meta = limits | the same without bodies, up to the first certificate |
@@ -78,6 +81,9 @@ export const FrameOp = {
   logRead: 33,
   logList: 34,
   logDrop: 35,
+  dag: 64,
+  shareTransactions: 65,
+  getOrderPoint: 66,
   chainStatus: 80,
   getBlocks: 81,
   getHeaders: 82,

@@ -4,6 +4,7 @@ export {
   type Economy,
   mainnet,
   minimal,
+  type OrderRules,
   type Params,
   type PresetName,
   preset,

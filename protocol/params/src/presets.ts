@@ -48,6 +48,22 @@ export interface Params {
   readonly economy: Economy
   readonly staking: StakingRules
   readonly audit: AuditRules
+  readonly order: OrderRules
+}
+
+/** How a committee's order becomes chain blocks (R²S, sections 2 and 5). All members must go by the same. */
+export interface OrderRules {
+  /** w: rounds from a leader to its decision. 5 is slower, and calmer where the network is hostile. */
+  readonly waveLength: 4 | 5
+  /** Rounds kept below the last committed leader: a member that stalls for longer must catch up by chain blocks. */
+  readonly gcDepthRounds: number
+  /** Transactions in one block of the DAG, in bytes. */
+  readonly payloadBytesMax: number
+  /** What one chain block holds beside its gas limit; the rest of a round goes into further ones. */
+  readonly blockBytesMax: number
+  readonly blockTransactionsMax: number
+  /** A chain block without content is made when consensus time enters the next so many slots. */
+  readonly heartbeatSlots: number
 }
 
 /** Weights are parts of the sum of all weights beside them. Governance may change weights. */
@@ -167,6 +183,17 @@ const audit: AuditRules = {
   attestationEpochs: 30 * 24,
 }
 
+const order: OrderRules = {
+  waveLength: 4,
+  // 6 s at 25 ms a round. With 4 members, at worst 256 MiB in memory.
+  gcDepthRounds: 256,
+  payloadBytesMax: 256 * KiB,
+  blockBytesMax: 4 * MiB,
+  // About a quarter of a second of transfers.
+  blockTransactionsMax: 1_000,
+  heartbeatSlots: 1,
+}
+
 export const mainnet: Params = {
   name: 'mainnet',
   chainId: 27_101,
@@ -184,6 +211,7 @@ export const mainnet: Params = {
   reservationEpochs: 6,
   faucetGrant: 0n,
   blockGasLimit: 60_000_000n,
+  order,
   economy,
   staking: { minSelfStake: 3_000_000n * TOKEN, minBond: 100n * TOKEN, unbondingEras: 28, jailEras: 28 },
   audit,
@@ -205,6 +233,7 @@ export const dev: Params = {
   graceEpochs: 200,
   faucetGrant: 1_000n * TOKEN,
   staking: { ...mainnet.staking, minSelfStake: 1_000n * TOKEN, minBond: TOKEN },
+  order: { ...order, heartbeatSlots: 2 },
   // Twelve miners prove once an epoch within about a tenth of a core. A machine that stalls for seconds is not late.
   audit: {
     ...audit,
