@@ -81,12 +81,35 @@ export function chal(seed: Uint8Array, ranges: readonly TaggedRange[], params: P
   const total = countBlocks(ranges)
   if (total === 0) return undefined
   const positions = drawDistinct(seed, total, Math.min(total, params.challengedCount))
-  const numbers = coefficients(COEFFICIENT_DOMAIN, seed, positions.length)
+  return challengeOver(seed, placesOf(positions, ranges), params)
+}
+
+/**
+ * The challenge over places that are given: what `chal` makes of a seed, where the places were drawn otherwise. The
+ * coefficient of a place depends on the seed and its number in the list alone, so places may be left out afterwards.
+ *
+ * @param seed 32 bytes, see `challengeSeed`
+ * @param places distinct; their seats filled in
+ * @throws PodrError `BAD_RANGES`
+ */
+export function challengeOver(seed: Uint8Array, places: readonly BlockPlace[], params: PodrParams): Challenge {
+  if (seed.length !== HASH_BYTES) throw new PodrError('BAD_RANGES', `a seed has 32 bytes, not ${seed.length}`)
+  const numbers = coefficients(COEFFICIENT_DOMAIN, seed, places.length)
   return {
     params,
-    entries: placesOf(positions, ranges).map((place, i) => ({ ...place, coefficient: numbers[i]! })),
+    entries: places.map((place, i) => ({ ...place, coefficient: numbers[i]! })),
     z: frFromUniform(uniform(POINT_DOMAIN, seed, 0)),
   }
+}
+
+/**
+ * A challenge without some of its entries, as a miner answers it when stripes were released meanwhile.
+ *
+ * @param dropped bit i stands for entry i
+ */
+export function withoutEntries(challenge: Challenge, dropped: bigint): Challenge {
+  if (dropped === 0n) return challenge
+  return { ...challenge, entries: challenge.entries.filter((_, i) => ((dropped >> BigInt(i)) & 1n) === 0n) }
 }
 
 /** Identifies a challenge in the transcript of a batch. */

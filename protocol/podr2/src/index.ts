@@ -4,12 +4,15 @@ export {
   type ChallengeEntry,
   chal,
   challengeDigest,
+  challengeOver,
   challengeSeed,
   drawTagger,
   RANGE_COUNT_MAX,
   type TaggedRange,
+  withoutEntries,
 } from './chal.ts'
 export { checkTags } from './check-tags.ts'
+export { type ChallengedPlace, decodeEntries, ENTRY_BYTES, encodeEntries } from './entries.ts'
 export {
   decodePowers,
   decodeTaggerKey,

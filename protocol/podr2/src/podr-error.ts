@@ -10,6 +10,7 @@
  * | `BAD_SECRET` | secret material of a wrong length, or zero |
  * | `BAD_BLOCK` | a block longer than S sectors, or a block number the codec cannot hold |
  * | `BAD_RANGES` | ranges that overlap, are empty, or are more than the limit |
+ * | `BAD_ENTRIES` | a challenge's entries, as announced, that do not decode |
  * | `WRONG_ENTRY` | a block given twice, missing, or not in the challenge |
  * | `WRONG_POWERS` | not as many powers as the challenge has sectors |
  */
@@ -21,6 +22,7 @@ export type PodrErrorCode =
   | 'BAD_SECRET'
   | 'BAD_BLOCK'
   | 'BAD_RANGES'
+  | 'BAD_ENTRIES'
   | 'WRONG_ENTRY'
   | 'WRONG_POWERS'
 
