@@ -1,1 +1,26 @@
-export {}
+export {
+  BlockService,
+  type BlockServiceComponents,
+  type BlockServiceLimits,
+  defaultBlockServiceLimits,
+  type ServedChain,
+} from './block-service.ts'
+export {
+  ChainPeer,
+  ChainPeers,
+  type ChainPeersComponents,
+  type ChainPeersLimits,
+  defaultChainPeersLimits,
+  type KnownPeer,
+  type PeerOrigin,
+} from './chain-peers.ts'
+export { type FetchedBlock, type FetchedRange, fetchRange } from './fetch-blocks.ts'
+export type { CertificateSource, CertificateStore, CertificateVerifier, CertifiedBlock } from './finality.ts'
+export {
+  defaultFollowerLimits,
+  Follower,
+  type FollowerComponents,
+  type FollowerLimits,
+  type SyncProgress,
+} from './follower.ts'
+export { FullNodeError, type FullNodeErrorCode, PeerFault, type PeerFaultCode } from './full-node-error.ts'
