@@ -40,6 +40,11 @@ export class LmdbLedgerStore implements LedgerStore {
     return this.#tables.get(table)!.getBinary(key)
   }
 
+  keys(table: LedgerTable, from: Uint8Array, before: Uint8Array, limit: number): Uint8Array[] {
+    // Nothing is written while the range is read, so it needs no snapshot of its own.
+    return [...this.#tables.get(table)!.getKeys({ start: from, end: before, limit, snapshot: false })]
+  }
+
   write(batch: readonly LedgerWrite[]): void {
     try {
       this.#root.transactionSync(() => {

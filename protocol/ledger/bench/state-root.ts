@@ -8,6 +8,7 @@ import { keccak256 } from '@cumulus/hash'
 import { createMPT } from '@ethereumjs/mpt'
 import type { DirtyAccount } from '../src/state/journaled-state.ts'
 import { MemoryLedgerStore } from '../src/state/ledger-store.ts'
+import { readerOf } from '../src/state/state-reader.ts'
 import { encodeRlp, wordToBytes } from '../src/trie/rlp.ts'
 import { StateTrie } from '../src/trie/state-trie.ts'
 import { EMPTY_ROOT } from '../src/trie/trie.ts'
@@ -21,7 +22,7 @@ function change(slots: { slot: bigint; value: bigint }[]): DirtyAccount {
 }
 
 const store = new MemoryLedgerStore()
-let trie = new StateTrie(store)
+let trie = new StateTrie(readerOf(store))
 let root = EMPTY_ROOT
 function apply(slots: { slot: bigint; value: bigint }[]): number {
   const account = change(slots)
@@ -46,7 +47,7 @@ const warm: number[] = []
 const cold: number[] = []
 for (let round = 2n; round < 9n; round++) {
   warm.push(apply(someSlots(round)))
-  trie = new StateTrie(store, root)
+  trie = new StateTrie(readerOf(store), root)
   cold.push(apply(someSlots(round)))
 }
 

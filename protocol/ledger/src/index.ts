@@ -1,5 +1,7 @@
 export { nextBaseFee } from './chain/base-fee.ts'
+export type { StoredBlock, TransactionPlace } from './chain/block-store.ts'
 export { bloomOf } from './chain/bloom.ts'
+export type { AccountOverride, BlockOverrides, CallOptions, CallRequest, CallResult } from './chain/calls.ts'
 export {
   type DropCode,
   type IntrinsicGas,
@@ -10,28 +12,24 @@ export {
 export { BlockMismatch, decodeForeignBody, decodeForeignHeader, type RawBlock, readRawBlock } from './chain/follow.ts'
 export { DEFAULT_BASE_FEE, evenAlloc, type Genesis, type GenesisAccount } from './chain/genesis.ts'
 export { type BlockHeader, encodeHeader, type HashedHeader, HEADER_CONSTANTS } from './chain/header.ts'
+export { hookTransactionHash } from './chain/keys.ts'
 export {
-  type CallRequest,
-  type CallResult,
   type DecidedBatch,
   type DroppedTransaction,
   type ExecutedBlock,
   HOOK_RECEIPT_TYPE,
-  hookTransactionHash,
   Ledger,
   type LedgerInit,
   type LedgerLimits,
   type LedgerModules,
-  type LogFilter,
-  type PlacedLog,
-  type StoredBlock,
-  type TransactionPlace,
 } from './chain/ledger.ts'
-export type { Receipt } from './chain/receipt.ts'
+export type { LogFilter, PlacedLog } from './chain/logs.ts'
+export { consensusReceipt, type Receipt } from './chain/receipt.ts'
 export {
   type AccessListItem,
   type Authorization,
   decodeTransaction,
+  HALF_ORDER,
   TRANSACTION_BYTES_MAX,
   type Transaction,
   type TransactionType,
@@ -40,6 +38,7 @@ export * from './framework/index.ts'
 export { LedgerError, type LedgerErrorCode, LedgerHalt } from './ledger-error.ts'
 export * from './modules/index.ts'
 export type { Account } from './state/account.ts'
+export type { HistoryLimits } from './state/history.ts'
 export type { StateLimits } from './state/journaled-state.ts'
 export {
   LEDGER_TABLES,

@@ -8,12 +8,14 @@ export type LedgerErrorCode =
   | 'BAD_GENESIS'
   /** A block that is not there. */
   | 'NO_SUCH_BLOCK'
-  /** The state of an older block was asked for. */
+  /** The state of a block that is too old to be kept. `oldest` in the details is the first that is. */
   | 'HISTORIC_STATE'
   /** A query over more than the limit. */
   | 'TOO_MUCH'
   /** Too many calls are waiting. */
   | 'BUSY'
+  /** What a call wants the state or the block to be is out of range, or contradicts itself. */
+  | 'BAD_OVERRIDE'
 
 export class LedgerError extends Error {
   readonly code: LedgerErrorCode

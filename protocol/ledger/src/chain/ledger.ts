@@ -1,42 +1,33 @@
 import assert from 'node:assert/strict'
-import { concatBytes, DecodeError, equalBytes, hexToBytes, utf8Encode } from '@cumulus/bytes'
-import { keccak256 } from '@cumulus/hash'
+import { DecodeError, equalBytes, hexToBytes } from '@cumulus/bytes'
 import type { Params } from '@cumulus/params'
 import type { Address } from '@cumulus/types'
-import type { BlockContext, ModuleRegistry } from '../framework/index.ts'
+import type { ModuleRegistry } from '../framework/index.ts'
 import { LedgerError, LedgerHalt } from '../ledger-error.ts'
 import { type Account, decodeAccount, EMPTY_ACCOUNT, EMPTY_CODE_HASH } from '../state/account.ts'
+import { History, type HistoryLimits } from '../state/history.ts'
 import { JournaledState, type StateLimits, slotKey } from '../state/journaled-state.ts'
 import { type LedgerStore, type LedgerWrite, plainStore } from '../state/ledger-store.ts'
-import { bytesToInteger, decodeRlp, encodeRlp } from '../trie/rlp.ts'
+import { readerOf, type StateReader } from '../state/state-reader.ts'
+import { bytesToInteger } from '../trie/rlp.ts'
 import { type AccountProof, StateTrie } from '../trie/state-trie.ts'
 import { EMPTY_ROOT } from '../trie/trie.ts'
 import { EthereumVm } from '../vm/ethereum-vm.ts'
-import type { Log, VmBlock } from '../vm/vm.ts'
+import { Sandboxes } from '../vm/sandboxes.ts'
+import type { Log } from '../vm/vm.ts'
 import { nextBaseFee } from './base-fee.ts'
-import { addBloom, BLOOM_BYTES, bloomOf, mayContain } from './bloom.ts'
-import {
-  type DropCode,
-  executeTransaction,
-  intrinsicGas,
-  judgeTransaction,
-  min,
-  type Runnable,
-  runMessage,
-  TRANSACTION_GAS_MAX,
-} from './execute-transaction.ts'
+import { blockContext, type ChainRules, vmBlock } from './block-context.ts'
+import { BlockStore, blockWrites, type StoredBlock, type TransactionPlace } from './block-store.ts'
+import { addBloom, BLOOM_BYTES, bloomOf } from './bloom.ts'
+import { type CallOptions, type CallRequest, type CallResult, Calls } from './calls.ts'
+import { type DropCode, executeTransaction, judgeTransaction, min } from './execute-transaction.ts'
 import { requireSameBlock } from './follow.ts'
 import { buildGenesis, DEFAULT_BASE_FEE, GENESIS_PARENT, type Genesis, genesisDigest } from './genesis.ts'
-import {
-  type BlockHeader,
-  decodeHeader,
-  encodeHeader,
-  type HashedHeader,
-  hashHeader,
-  NO_CONSENSUS_ROOT,
-} from './header.ts'
-import { consensusReceipt, decodeReceipts, encodeReceipts, indexedRoot, type Receipt } from './receipt.ts'
-import { type AccessListItem, decodeTransaction, type Transaction } from './transaction.ts'
+import { type HashedHeader, hashHeader, NO_CONSENSUS_ROOT } from './header.ts'
+import { META } from './keys.ts'
+import { type LogFilter, type PlacedLog, placedLogs, queryLogs } from './logs.ts'
+import { consensusReceipt, indexedRoot, type Receipt } from './receipt.ts'
+import { decodeTransaction, type Transaction } from './transaction.ts'
 
 /** What the ledger needs of the protocol modules. */
 export type LedgerModules = Pick<ModuleRegistry, 'addresses' | 'has' | 'genesis' | 'dispatch' | 'onBlock'>
@@ -47,6 +38,11 @@ export interface LedgerInit {
   readonly store: LedgerStore
   readonly modules: LedgerModules
   readonly limits?: LedgerLimits
+  /**
+   * Asked between transactions and every few hundred jumps within one, by blocks, calls and traces alike: whoever shares
+   * the thread returns now and then what is to be waited for before work goes on.
+   */
+  pause?(): Promise<unknown> | undefined
 }
 
 export interface LedgerLimits {
@@ -57,11 +53,20 @@ export interface LedgerLimits {
   readonly logBlocks?: number
   /** Logs that one query may return. */
   readonly logResults?: number
-  /** Calls and estimates that may wait for their turn. */
+  /** Calls and estimates that may be under way at once, and those together with what waits for them. */
+  readonly concurrentCalls?: number
   readonly waitingCalls?: number
+  /** How many blocks back the state can be read. */
+  readonly history?: Partial<HistoryLimits>
 }
 
-const DEFAULT_LIMITS = { trieNodes: 100_000, logBlocks: 10_000, logResults: 10_000, waitingCalls: 1_024 }
+const DEFAULT_LIMITS = {
+  trieNodes: 100_000,
+  logBlocks: 10_000,
+  logResults: 10_000,
+  concurrentCalls: 4,
+  waitingCalls: 1_024,
+}
 
 /** What an orderer decided: the content of the next chain block, in its final order. */
 export interface DecidedBatch {
@@ -101,74 +106,9 @@ export interface ExecutedBlock {
   readonly dropped: readonly DroppedTransaction[]
 }
 
-export interface StoredBlock {
-  readonly header: HashedHeader
-  readonly transactions: readonly Transaction[]
-  readonly receipts: readonly Receipt[]
-}
-
-/** Where a transaction stands. */
-export interface TransactionPlace {
-  readonly transaction: Transaction
-  readonly receipt: Receipt
-  readonly header: HashedHeader
-  readonly index: number
-  /** Position of its first log among all of the block. */
-  readonly firstLogIndex: number
-}
-
-/** A log with its place in the chain. */
-export interface PlacedLog extends Log {
-  readonly blockNumber: bigint
-  readonly blockHash: Uint8Array
-  readonly timestamp: bigint
-  /** For logs of module hooks: `hookTransactionHash` of the block. */
-  readonly transactionHash: Uint8Array
-  readonly transactionIndex: number
-  readonly logIndex: number
-}
-
-export interface LogFilter {
-  readonly fromBlock: bigint
-  readonly toBlock: bigint
-  /** Any of them; all if empty or absent. */
-  readonly addresses?: readonly Address[]
-  /** By position: any of the topics there, or whatever where undefined. */
-  readonly topics?: readonly (readonly Uint8Array[] | undefined)[]
-}
-
-export interface CallRequest {
-  readonly from?: Address
-  readonly to?: Address
-  readonly value?: bigint
-  readonly data?: Uint8Array
-  /** Undefined: as much as a block has. */
-  readonly gas?: bigint
-  readonly gasPrice?: bigint
-  readonly accessList?: readonly AccessListItem[]
-}
-
-export interface CallResult {
-  readonly ok: boolean
-  readonly error: string | undefined
-  /** Return data, or revert data. */
-  readonly output: Uint8Array
-  readonly gasUsed: bigint
-  readonly logs: readonly Log[]
-}
-
 const ZERO_ADDRESS: Address = '0x0000000000000000000000000000000000000000'
-const HEAD = utf8Encode('head')
-const GENESIS = utf8Encode('genesis')
-const MARK = utf8Encode('mark')
-
 /** EIP-2718 type of the receipt that holds the logs of module hooks, behind those of the transactions. Not Ethereum's. */
 export const HOOK_RECEIPT_TYPE = 0x7f
-
-/** Stands in for a transaction hash where a log comes from a module hook. */
-export function hookTransactionHash(blockNumber: bigint): Uint8Array {
-  return keccak256(concatBytes(utf8Encode('cumulus/hook/1'), u64Key(blockNumber)))
-}
 
 /**
  * The chain: takes decided batches, executes them, keeps blocks and state. It knows neither who orders nor what time it
@@ -179,33 +119,44 @@ export class Ledger {
   readonly modules: LedgerModules
   readonly #store: LedgerStore
   readonly #limits: typeof DEFAULT_LIMITS
-  readonly #genesisMs: number
+  readonly #rules: ChainRules
+  readonly #history: History
   readonly #state: JournaledState
   readonly #trie: StateTrie
   readonly #vm: EthereumVm
+  readonly #calls: Calls
+  readonly #pause: () => Promise<unknown> | undefined
   #head: HashedHeader
   #genesisHash: Uint8Array
   #halted: LedgerHalt | undefined
-  /** Ends when everything asked for so far is done: blocks and calls share the state, one at a time. */
+  /** Ends when the blocks asked for so far are done: one at a time. */
   #turn: Promise<unknown> = Promise.resolve()
-  #waitingCalls = 0
+  /** While a block is being executed: calls wait for it. */
+  #executing: Promise<unknown> | undefined
 
   private constructor(init: LedgerInit, head: HashedHeader, genesisHash: Uint8Array) {
     this.params = init.params
     this.modules = init.modules
     this.#store = init.store
     this.#limits = { ...DEFAULT_LIMITS, ...init.limits }
-    this.#genesisMs = init.genesis.timestampMs
     this.#head = head
     this.#genesisHash = genesisHash
+    const blocks = new BlockStore(init.store)
+    this.#rules = { params: init.params, genesisMs: init.genesis.timestampMs, blocks }
+    this.#history = new History(init.store, head.number, init.limits?.history)
     this.#state = new JournaledState(init.store, init.limits?.state)
-    this.#trie = new StateTrie(init.store, head.stateRoot, this.#limits.trieNodes)
-    const host = {
-      has: (address: Address) => init.modules.has(address),
-      dispatch: (message: Parameters<ModuleRegistry['dispatch']>[0], block: BlockContext) =>
-        init.modules.dispatch(message, this.#state, block),
-    }
-    this.#vm = new EthereumVm(this.#state, host, init.params.chainId)
+    this.#trie = new StateTrie(readerOf(init.store), head.stateRoot, this.#limits.trieNodes)
+    this.#pause = init.pause ?? (() => undefined)
+    this.#vm = new EthereumVm(this.#state, init.modules, init.params.chainId)
+    this.#vm.pause = this.#pause
+    const sandboxes = new Sandboxes({
+      modules: init.modules,
+      chainId: init.params.chainId,
+      concurrent: this.#limits.concurrentCalls,
+      waiting: this.#limits.waitingCalls,
+      pause: () => this.#executing ?? this.#pause(),
+    })
+    this.#calls = new Calls(this.#rules, sandboxes)
   }
 
   /**
@@ -216,7 +167,7 @@ export class Ledger {
   static async open(given: LedgerInit): Promise<Ledger> {
     const init = { ...given, store: plainStore(given.store) }
     const genesis = makeGenesis(init)
-    const stored = init.store.get('meta', GENESIS)?.slice()
+    const stored = init.store.get('meta', META.genesis)?.slice()
     if (stored === undefined) init.store.write(genesis.writes)
     else if (!equalBytes(stored, genesis.header.hash)) {
       throw new LedgerError('OTHER_GENESIS', 'the store holds a chain with another genesis', {
@@ -224,10 +175,9 @@ export class Ledger {
         expected: genesis.header.hash.toHex(),
       })
     }
-    const headKey = init.store.get('meta', HEAD)?.slice()
-    const header = headKey && init.store.get('header', headKey)
-    assert(header !== undefined, 'the head of the chain is lost')
-    return new Ledger(init, decodeHeader(header), genesis.header.hash)
+    const head = new BlockStore(init.store).head()
+    assert(head !== undefined, 'the head of the chain is lost')
+    return new Ledger(init, head, genesis.header.hash)
   }
 
   /** The last block. */
@@ -246,7 +196,7 @@ export class Ledger {
 
   /** The note that came with the last block that had one. */
   get mark(): Uint8Array | undefined {
-    return this.#store.get('meta', MARK)?.slice()
+    return this.#store.get('meta', META.mark)?.slice()
   }
 
   /** Base fee of the next block. */
@@ -283,11 +233,15 @@ export class Ledger {
           'prevRandao and consensusRoot have 32 bytes, and time is a whole number of ms',
         )
       }
+      const work = this.#execute(batch)
+      this.#executing = work.catch(() => {})
       try {
-        return await this.#execute(batch)
+        return await work
       } catch (cause) {
         this.#halted = cause instanceof LedgerHalt ? cause : new LedgerHalt(`block ${batch.number} failed`, cause)
         throw this.#halted
+      } finally {
+        this.#executing = undefined
       }
     })
   }
@@ -295,12 +249,13 @@ export class Ledger {
   async #execute(batch: DecidedBatch): Promise<ExecutedBlock> {
     const parent = this.#head
     const state = this.#state
-    const block = this.#vmBlock({
+    const block = vmBlock(this.#rules, {
       number: batch.number,
       timestampMs: batch.timestampMs,
       prevRandao: batch.prevRandao.slice(),
       coinbase: batch.coinbase.toLowerCase() as Address,
       baseFee: nextBaseFee(parent),
+      gasLimit: this.params.blockGasLimit,
     })
     const transactions: Transaction[] = []
     const receipts: Receipt[] = []
@@ -319,6 +274,8 @@ export class Ledger {
       burnt += burntByTx
       transactions.push(tx)
       receipts.push(receipt)
+      const pause = this.#pause()
+      if (pause) await pause
     }
 
     const hookLogs = this.modules.onBlock(state, block, { coinbase: block.coinbase, burnt })
@@ -343,8 +300,11 @@ export class Ledger {
       consensusRoot: batch.consensusRoot?.slice() ?? NO_CONSENSUS_ROOT,
     })
     requireSameBlock(batch.expected, header)
-    const mark: LedgerWrite[] = batch.mark ? [{ table: 'meta', key: MARK, value: batch.mark.slice() }] : []
-    this.#store.write([...applied.writes, ...blockWrites(header, transactions, allReceipts), ...mark])
+    const mark: LedgerWrite[] = batch.mark ? [{ table: 'meta', key: META.mark, value: batch.mark.slice() }] : []
+    const past = this.#history.record(batch.number, applied.writes)
+    const content = blockWrites(header, transactions, allReceipts)
+    this.#store.write([...applied.writes, ...past.writes, ...content, ...mark])
+    past.advance()
     state.endBlock(applied.storageRoots)
     this.#head = header
     return { header, transactions, receipts, hookLogs, dropped }
@@ -352,32 +312,19 @@ export class Ledger {
 
   /** Header by number or hash. */
   header(at: bigint | Uint8Array): HashedHeader | undefined {
-    const key = this.#blockKey(at)
-    const rlp = key && this.#store.get('header', key)
-    return rlp && decodeHeader(rlp)
+    if (typeof at === 'bigint' && at > this.#head.number) return undefined
+    return this.#rules.blocks.header(at)
   }
 
   /** Block with transactions and receipts, by number or hash. */
   block(at: bigint | Uint8Array): StoredBlock | undefined {
-    const header = this.header(at)
-    return header && { header, ...this.#content(header.number) }
+    if (typeof at === 'bigint' && at > this.#head.number) return undefined
+    return this.#rules.blocks.block(at)
   }
 
   /** A transaction of the chain by its hash. */
   transaction(hash: Uint8Array): TransactionPlace | undefined {
-    const place = this.#store.get('transaction', hash)
-    if (place === undefined) return undefined
-    const view = new DataView(place.buffer, place.byteOffset, place.byteLength)
-    const [number, index] = [view.getBigUint64(0), view.getUint32(8)]
-    const { transactions, receipts } = this.#content(number)
-    const firstLogIndex = receipts.slice(0, index).reduce((count, { logs }) => count + logs.length, 0)
-    return {
-      transaction: transactions[index]!,
-      receipt: receipts[index]!,
-      header: this.header(number)!,
-      index,
-      firstLogIndex,
-    }
+    return this.#rules.blocks.transaction(hash)
   }
 
   /**
@@ -387,48 +334,12 @@ export class Ledger {
    */
   logs(filter: LogFilter): PlacedLog[] {
     const toBlock = min(filter.toBlock, this.#head.number)
-    const { logBlocks, logResults } = this.#limits
-    if (toBlock - filter.fromBlock >= BigInt(logBlocks)) {
-      throw new LedgerError('TOO_MUCH', `a query spans at most ${logBlocks} blocks`, { limit: logBlocks })
-    }
-    const addresses = new Set(filter.addresses?.map((address) => address.toLowerCase()))
-    const alternatives = [
-      [...addresses].map((address) => hexToBytes(address)),
-      ...(filter.topics ?? []).map((topics) => topics ?? []),
-    ].filter((items) => items.length > 0)
-    const found: PlacedLog[] = []
-    for (let number = filter.fromBlock; number <= toBlock; number++) {
-      const header = this.header(number)
-      assert(header !== undefined, `block ${number} is lost`)
-      if (!alternatives.every((items) => items.some((item) => mayContain(header.logsBloom, item)))) continue
-      for (const log of this.logsOf(header)) {
-        if (addresses.size > 0 && !addresses.has(log.address)) continue
-        if (!(filter.topics ?? []).every((any, i) => matches(log.topics[i], any))) continue
-        if (found.length === logResults) {
-          throw new LedgerError('TOO_MUCH', `a query returns at most ${logResults} logs`, { limit: logResults })
-        }
-        found.push(log)
-      }
-    }
-    return found
+    return queryLogs(this.#rules.blocks, { ...filter, toBlock }, this.#limits)
   }
 
   /** All logs of a block. */
   logsOf(header: HashedHeader): PlacedLog[] {
-    const { transactions, receipts } = this.#content(header.number)
-    let logIndex = 0
-    return receipts.flatMap(({ logs }, transactionIndex) => {
-      const transactionHash = transactions[transactionIndex]?.hash ?? hookTransactionHash(header.number)
-      return logs.map((log) => ({
-        ...log,
-        blockNumber: header.number,
-        blockHash: header.hash,
-        timestamp: header.timestamp,
-        transactionHash,
-        transactionIndex,
-        logIndex: logIndex++,
-      }))
-    })
+    return placedLogs(this.#rules.blocks, header)
   }
 
   /**
@@ -438,8 +349,7 @@ export class Ledger {
    * @throws LedgerError HISTORIC_STATE, NO_SUCH_BLOCK
    */
   account(address: Address, at?: bigint): Account {
-    this.#requireLatest(at)
-    const rlp = this.#store.get('account', hexToBytes(address))
+    const rlp = this.#reader(at).get('account', hexToBytes(address))
     return rlp ? decodeAccount(rlp) : EMPTY_ACCOUNT
   }
 
@@ -460,141 +370,72 @@ export class Ledger {
   }
 
   getStorage(address: Address, slot: bigint, at?: bigint): bigint {
-    this.#requireLatest(at)
-    const value = this.#store.get('slot', slotKey(hexToBytes(address), slot))
+    const value = this.#reader(at).get('slot', slotKey(hexToBytes(address), slot))
     return value ? bytesToInteger(value) : 0n
   }
 
-  /** Account and slots with their proofs against the state root of the head (EIP-1186). */
-  prove(address: Address, slots: readonly bigint[], at?: bigint): Promise<AccountProof> {
-    return this.#inTurn(async () => {
-      this.#requireLatest(at)
-      return this.#trie.prove(hexToBytes(address), slots)
-    })
+  /**
+   * Account and slots with their proofs against the state root of a block (EIP-1186).
+   *
+   * @throws LedgerError HISTORIC_STATE, NO_SUCH_BLOCK
+   */
+  async prove(address: Address, slots: readonly bigint[], at?: bigint): Promise<AccountProof> {
+    const header = this.#headerAt(at)
+    // A trie of its own loads the dozen nodes it needs, and leaves that of the blocks alone.
+    return new StateTrie(this.#history.reader(header.number), header.stateRoot).prove(hexToBytes(address), slots)
   }
 
   /**
-   * Executes a message on the state of the head and forgets it. Nobody pays.
+   * Executes a message on the state of a block, the head if `at` is absent, and forgets it. Nobody pays. Chain blocks are
+   * executed meanwhile, and go first.
    *
-   * @throws LedgerError HISTORIC_STATE, NO_SUCH_BLOCK, BUSY
+   * @throws LedgerError HISTORIC_STATE, NO_SUCH_BLOCK, BUSY, BAD_OVERRIDE
    * @throws LedgerHalt if a module throws what is no revert; the ledger itself goes on, for nothing was decided
    */
-  call(request: CallRequest, at?: bigint): Promise<CallResult> {
-    return this.#trial(async () => {
-      this.#requireLatest(at)
-      return this.#try(request, request.gas ?? this.params.blockGasLimit)
-    })
+  async call(request: CallRequest, at?: bigint, options: CallOptions = {}): Promise<CallResult> {
+    this.#requireGoing()
+    const header = this.#headerAt(at)
+    return this.#calls.call(request, header, this.#history.reader(header.number), options)
   }
 
   /**
-   * Least gas limit with which the message succeeds on the state of the head, to 1.5 %; or why it fails with the most
-   * there is.
+   * Least gas limit with which the message succeeds, to 1.5 %; or why it fails with the most there is.
    *
-   * @throws LedgerError BUSY
+   * @throws LedgerError as `call`
    */
-  estimateGas(request: CallRequest): Promise<CallResult> {
-    return this.#trial(async () => {
-      const ceiling = min(request.gas ?? TRANSACTION_GAS_MAX, min(TRANSACTION_GAS_MAX, this.params.blockGasLimit))
-      const most = await this.#try(request, ceiling)
-      if (!most.ok) return most
-      // Gas that is given back at the end must be there in between: what was used is often too little.
-      let low = most.gasUsed - 1n
-      let high = ceiling
-      for (let guess = most.gasUsed; low + 1n < high; guess = (low + high) >> 1n) {
-        if ((await this.#try(request, guess)).ok) high = guess
-        else low = guess
-        if ((high - low) * 1000n < high * 15n) break
-        // The first probes stay close to what was used: 63/64 rule and stipends need little more.
-        if (high === ceiling && low < most.gasUsed * 2n) {
-          const near = (low * 65n) / 64n + 2_300n
-          if (near < high && (await this.#try(request, near)).ok) high = near
-          else if (near < high) low = near
-        }
-      }
-      return { ...most, gasUsed: high }
-    })
+  async estimateGas(request: CallRequest, at?: bigint, options: CallOptions = {}): Promise<CallResult> {
+    this.#requireGoing()
+    const header = this.#headerAt(at)
+    return this.#calls.estimateGas(request, header, this.#history.reader(header.number), options)
   }
 
-  async #try(request: CallRequest, gasLimit: bigint): Promise<CallResult> {
-    const state = this.#state
-    const head = this.#head
-    const sender = (request.from ?? ZERO_ADDRESS).toLowerCase() as Address
-    const runnable: Runnable = {
-      to: request.to?.toLowerCase() as Address | undefined,
-      value: request.value ?? 0n,
-      data: request.data ?? new Uint8Array(0),
-      gasLimit,
-      accessList: request.accessList ?? [],
-      authorizations: [],
-    }
-    const { intrinsic, floor } = intrinsicGas(runnable)
-    if (gasLimit < intrinsic || gasLimit < floor) {
-      return { ok: false, error: 'out of gas', output: new Uint8Array(0), gasUsed: gasLimit, logs: [] }
-    }
-    const block = this.#vmBlock(head)
-    state.beginTransaction()
-    state.checkpoint()
-    try {
-      state.setNonce(sender, state.getNonce(sender) + 1n)
-      const { gasUsed, result } = await runMessage(runnable, sender, request.gasPrice ?? 0n, state, this.#vm, block)
-      return { ok: result.ok, error: result.error, output: result.output, gasUsed, logs: result.logs }
-    } finally {
-      state.endTrial()
-    }
+  /** The oldest block whose state can still be read. */
+  get oldestState(): bigint {
+    return this.#history.oldest
   }
 
-  #trial<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#waitingCalls >= this.#limits.waitingCalls) {
-      return Promise.reject(new LedgerError('BUSY', 'too many calls are waiting', { limit: this.#limits.waitingCalls }))
-    }
-    this.#waitingCalls++
-    return this.#inTurn(work).finally(() => {
-      this.#waitingCalls--
-    })
+  #requireGoing(): void {
+    if (this.#halted) throw this.#halted
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const result = this.#turn.then(() => {
-      if (this.#halted) throw this.#halted
+      this.#requireGoing()
       return work()
     })
     this.#turn = result.catch(() => {})
     return result
   }
 
-  #vmBlock(block: Pick<BlockHeader, 'number' | 'timestampMs' | 'prevRandao' | 'coinbase' | 'baseFee'>): VmBlock {
-    return {
-      ...blockContext(this.params, this.#genesisMs, block),
-      coinbase: block.coinbase,
-      gasLimit: this.params.blockGasLimit,
-      baseFee: block.baseFee,
-      blockHash: (number) => this.header(number)?.hash ?? new Uint8Array(32),
-    }
-  }
-
-  #requireLatest(at: bigint | undefined): void {
-    if (at === undefined || at === this.#head.number) return
+  #headerAt(at: bigint | undefined): HashedHeader {
+    if (at === undefined || at === this.#head.number) return this.#head
     const header = this.header(at)
     if (header === undefined) throw new LedgerError('NO_SUCH_BLOCK', `there is no block ${at}`, { number: at })
-    if (equalBytes(header.stateRoot, this.#head.stateRoot)) return
-    throw new LedgerError('HISTORIC_STATE', `the state of block ${at} is no longer kept`, {
-      number: at,
-      head: this.#head.number,
-    })
+    return header
   }
 
-  #blockKey(at: bigint | Uint8Array): Uint8Array | undefined {
-    if (at instanceof Uint8Array) return this.#store.get('number', at)?.slice()
-    return at >= 0n && at <= this.#head.number ? u64Key(at) : undefined
-  }
-
-  #content(number: bigint): { transactions: Transaction[]; receipts: Receipt[] } {
-    const key = u64Key(number)
-    const [body, stored] = [this.#store.get('body', key)?.slice(), this.#store.get('receipts', key)?.slice()]
-    assert(body !== undefined && stored !== undefined, `block ${number} is lost`)
-    const receipts = decodeReceipts(stored)
-    const transactions = (decodeRlp(body) as Uint8Array[]).map((raw, i) => decodeTransaction(raw, receipts[i]!.sender))
-    return { transactions, receipts }
+  #reader(at: bigint | undefined): StateReader {
+    return this.#history.reader(this.#headerAt(at).number)
   }
 }
 
@@ -604,7 +445,7 @@ function makeGenesis(init: LedgerInit): { header: HashedHeader; writes: LedgerWr
   if (!Number.isSafeInteger(genesis.timestampMs) || genesis.timestampMs < 0) {
     throw new LedgerError('BAD_GENESIS', `${genesis.timestampMs} is no time in ms`)
   }
-  const nowhere: LedgerStore = { get: () => undefined, write() {} }
+  const nowhere: StateReader = { get: () => undefined, node: () => undefined }
   const state = new JournaledState(nowhere)
   const prevRandao = genesisDigest(params, genesis)
   const start = { number: 0n, timestampMs: genesis.timestampMs, prevRandao }
@@ -623,26 +464,8 @@ function makeGenesis(init: LedgerInit): { header: HashedHeader; writes: LedgerWr
     baseFee: genesis.baseFee ?? DEFAULT_BASE_FEE,
     consensusRoot: NO_CONSENSUS_ROOT,
   })
-  const meta: LedgerWrite = { table: 'meta', key: GENESIS, value: header.hash }
+  const meta: LedgerWrite = { table: 'meta', key: META.genesis, value: header.hash }
   return { header, writes: [...applied.writes, ...blockWrites(header, [], []), meta] }
-}
-
-function blockWrites(header: HashedHeader, transactions: readonly Transaction[], receipts: readonly Receipt[]) {
-  const key = u64Key(header.number)
-  const writes: LedgerWrite[] = [
-    { table: 'header', key, value: encodeHeader(header) },
-    { table: 'body', key, value: encodeRlp(transactions.map((tx) => tx.raw)) },
-    { table: 'receipts', key, value: encodeReceipts(receipts) },
-    { table: 'number', key: header.hash, value: key },
-    { table: 'meta', key: HEAD, value: key },
-  ]
-  transactions.forEach((tx, index) => {
-    const place = new Uint8Array(12)
-    place.set(key)
-    new DataView(place.buffer).setUint32(8, index)
-    writes.push({ table: 'transaction', key: tx.hash, value: place })
-  })
-  return writes
 }
 
 function hookReceipt(logs: readonly Log[], gasUsed: bigint): Receipt {
@@ -658,24 +481,6 @@ function hookReceipt(logs: readonly Log[], gasUsed: bigint): Receipt {
   }
 }
 
-/** Epochs and eras are counted from genesis, by consensus time alone. */
-function blockContext(
-  params: Params,
-  genesisMs: number,
-  block: Pick<BlockHeader, 'number' | 'timestampMs' | 'prevRandao'>,
-): BlockContext {
-  const epoch = Math.floor((block.timestampMs - genesisMs) / (params.slotMs * params.slotsPerEpoch))
-  return {
-    number: block.number,
-    timestamp: BigInt(Math.floor(block.timestampMs / 1000)),
-    prevRandao: block.prevRandao,
-    chainId: params.chainId,
-    params,
-    epoch,
-    era: Math.floor(epoch / params.epochsPerEra),
-  }
-}
-
 function decodeOrUndefined(raw: Uint8Array): Transaction | undefined {
   try {
     return decodeTransaction(raw)
@@ -683,15 +488,4 @@ function decodeOrUndefined(raw: Uint8Array): Transaction | undefined {
     if (error instanceof DecodeError) return undefined
     throw error
   }
-}
-
-function matches(topic: Uint8Array | undefined, any: readonly Uint8Array[] | undefined): boolean {
-  if (any === undefined || any.length === 0) return true
-  return topic !== undefined && any.some((wanted) => equalBytes(wanted, topic))
-}
-
-function u64Key(value: bigint): Uint8Array {
-  const key = new Uint8Array(8)
-  new DataView(key.buffer).setBigUint64(0, value)
-  return key
 }

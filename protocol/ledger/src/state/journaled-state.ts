@@ -6,7 +6,7 @@ import { bytesToInteger, wordToBytes } from '../trie/rlp.ts'
 import { EMPTY_ROOT } from '../trie/trie.ts'
 import type { WorldState } from '../world-state.ts'
 import { decodeAccount, EMPTY_ACCOUNT, EMPTY_CODE_HASH } from './account.ts'
-import type { LedgerStore } from './ledger-store.ts'
+import type { StateReader } from './state-reader.ts'
 
 /** How much of the state is kept in memory between blocks. One account is about 500 B, one slot 100 B. */
 export interface StateLimits {
@@ -69,7 +69,7 @@ type Undo =
  * An account exists if it has a nonce, a balance or code (EIP-161); there is no other flag to go wrong.
  */
 export class JournaledState implements WorldState {
-  readonly #store: LedgerStore
+  #store: Pick<StateReader, 'get'>
   readonly #limits: StateLimits
   readonly #entries = new Map<string, Entry>()
   readonly #dirty = new Set<Entry>()
@@ -79,7 +79,7 @@ export class JournaledState implements WorldState {
   #transaction = 0
   #block = 0
 
-  constructor(store: LedgerStore, limits: Partial<StateLimits> = {}) {
+  constructor(store: Pick<StateReader, 'get'>, limits: Partial<StateLimits> = {}) {
     this.#store = store
     this.#limits = { ...DEFAULT_LIMITS, ...limits }
   }
@@ -244,11 +244,38 @@ export class JournaledState implements WorldState {
     this.#block++
   }
 
-  /** Ends a trial run. Its changes have been reverted, or are now, if it was broken off in the middle. */
-  endTrial(): void {
+  /** Undoes whatever was done since the outermost checkpoint. */
+  revertAll(): void {
     while (this.#marks.length > 0) this.revert()
-    assert(this.writeSet().length === 0, 'a trial run leaves nothing behind')
-    this.#settle()
+  }
+
+  /** Forgets everything and goes on with another state. */
+  reset(store: Pick<StateReader, 'get'>): void {
+    this.#store = store
+    this.#entries.clear()
+    this.#dirty.clear()
+    this.#log.length = 0
+    this.#marks.length = 0
+    this.#slotCount = 0
+  }
+
+  /** Gives an account other storage altogether: what is not named here is 0. For trials only. */
+  replaceStorage(address: Address, slots: Iterable<readonly [slot: bigint, value: bigint]>): void {
+    const entry = this.#entry(address)
+    this.#slotCount -= entry.slots.size
+    entry.slots.clear()
+    entry.storageRoot = EMPTY_ROOT
+    for (const [slot, value] of slots) this.setStorage(address, slot, value)
+  }
+
+  /** Addresses that the block has changed so far, at most `limit`. */
+  changed(limit: number): Address[] {
+    const addresses: Address[] = []
+    for (const { bytes } of this.#dirty) {
+      if (addresses.length === limit) break
+      addresses.push(`0x${bytes.toHex()}`)
+    }
+    return addresses
   }
 
   #settle(): void {

@@ -15,6 +15,9 @@ import { equalBytes } from '@cumulus/bytes'
  * | `receipts` | number u64 | RLP list, see `chain/receipt.ts` |
  * | `number` | block hash | number u64 |
  * | `transaction` | transaction hash | block number u64 ‖ index u32 |
+ * | `old` | 0x00 ‖ address 20 ‖ block u64, or 0x01 ‖ address 20 ‖ slot 32 ‖ block u64 | what block `block` replaced in `account` or `slot`; empty = nothing was there |
+ * | `oldNode` | block u64 ‖ key in `node` | the node that the block replaced |
+ * | `changes` | block u64 ‖ chunk u32 | chunk 0: bytes u64 of all these rows of the block; others: keys in `old`, see `history.ts` |
  */
 export type LedgerTable =
   | 'meta'
@@ -27,6 +30,9 @@ export type LedgerTable =
   | 'receipts'
   | 'number'
   | 'transaction'
+  | 'old'
+  | 'oldNode'
+  | 'changes'
 
 export const LEDGER_TABLES: readonly LedgerTable[] = [
   'meta',
@@ -39,6 +45,9 @@ export const LEDGER_TABLES: readonly LedgerTable[] = [
   'receipts',
   'number',
   'transaction',
+  'old',
+  'oldNode',
+  'changes',
 ]
 
 /** One change; `undefined` removes the key, which need not be there. */
@@ -52,6 +61,8 @@ export interface LedgerWrite {
 export interface LedgerStore {
   /** The value, or undefined. Never changed by the ledger; need not outlive the next `write`. */
   get(table: LedgerTable, key: Uint8Array): Uint8Array | undefined
+  /** Keys of a table in the order of their bytes, from `from` on and before `before`, `limit` of them at most. */
+  keys(table: LedgerTable, from: Uint8Array, before: Uint8Array, limit: number): Uint8Array[]
   /**
    * Applies all of `batch`, in order, or nothing of it; durable when it returns. A later write to the same key wins.
    * The ledger does not touch the batch or its arrays afterwards.
@@ -67,26 +78,64 @@ export function plainStore(store: LedgerStore): LedgerStore {
   return {
     get: (table, key) => {
       const value = store.get(table, key)
-      if (value === undefined || value.constructor === Uint8Array) return value
-      return new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
+      return value && plain(value)
     },
+    keys: (table, from, before, limit) => store.keys(table, from, before, limit).map(plain),
     write: (batch) => store.write(batch),
   }
+}
+
+function plain(value: Uint8Array): Uint8Array {
+  if (value.constructor === Uint8Array) return value
+  return new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
 }
 
 /** A store for tests, and for chains that may be forgotten. */
 export class MemoryLedgerStore implements LedgerStore {
   readonly #tables = new Map<LedgerTable, Map<string, Uint8Array>>(LEDGER_TABLES.map((table) => [table, new Map()]))
+  /** Keys in order, of tables that were asked for them: what was there the last time, and what has come since. */
+  readonly #order = new Map<LedgerTable, { sorted: string[]; added: string[] }>()
 
   get(table: LedgerTable, key: Uint8Array): Uint8Array | undefined {
     return this.#tables.get(table)!.get(key.toHex())
   }
 
+  keys(table: LedgerTable, from: Uint8Array, before: Uint8Array, limit: number): Uint8Array[] {
+    const rows = this.#tables.get(table)!
+    const sorted = this.#sorted(table)
+    const end = before.toHex()
+    const found: Uint8Array[] = []
+    for (let i = lowerBound(sorted, from.toHex()); i < sorted.length && found.length < limit; i++) {
+      if (sorted[i]! >= end) break
+      // What was removed since the last sorting is still in the list.
+      if (rows.has(sorted[i]!)) found.push(Uint8Array.fromHex(sorted[i]!))
+    }
+    return found
+  }
+
   write(batch: readonly LedgerWrite[]): void {
     for (const { table, key, value } of batch) {
-      if (value === undefined) this.#tables.get(table)!.delete(key.toHex())
-      else this.#tables.get(table)!.set(key.toHex(), value.slice())
+      const rows = this.#tables.get(table)!
+      const name = key.toHex()
+      if (value === undefined) rows.delete(name)
+      else {
+        const order = this.#order.get(table)
+        if (order && !rows.has(name)) order.added.push(name)
+        rows.set(name, value.slice())
+      }
     }
+  }
+
+  #sorted(table: LedgerTable): string[] {
+    const rows = this.#tables.get(table)!
+    const order = this.#order.get(table)
+    if (order?.added.length === 0) return order.sorted
+    // A key removed and added again may stand in both lists: once is enough.
+    const sorted = order
+      ? [...new Set([...order.sorted, ...order.added])].filter((key) => rows.has(key)).sort()
+      : [...rows.keys()].sort()
+    this.#order.set(table, { sorted, added: [] })
+    return sorted
   }
 
   /** Number of keys in a table. */
@@ -113,4 +162,15 @@ export class MemoryLedgerStore implements LedgerStore {
       return true
     })
   }
+}
+
+/** Index of the first item that is not below `key`. */
+function lowerBound(sorted: readonly string[], key: string): number {
+  let [low, high] = [0, sorted.length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (sorted[middle]! < key) low = middle + 1
+    else high = middle
+  }
+  return low
 }

@@ -2,7 +2,8 @@ import { concatBytes, equalBytes } from '@cumulus/bytes'
 import { keccak256 } from '@cumulus/hash'
 import { type Account, decodeAccount, EMPTY_ACCOUNT, EMPTY_CODE_HASH, encodeAccount } from '../state/account.ts'
 import { type DirtyAccount, slotKey } from '../state/journaled-state.ts'
-import type { LedgerStore, LedgerWrite } from '../state/ledger-store.ts'
+import type { LedgerWrite } from '../state/ledger-store.ts'
+import type { StateReader } from '../state/state-reader.ts'
 import { bytesToInteger, encodeRlp, integerToBytes, wordToBytes } from './rlp.ts'
 import { EMPTY_ROOT, type NodeStore, Trie } from './trie.ts'
 
@@ -28,7 +29,7 @@ const STORAGE = Uint8Array.of(1)
 
 /** Ethereum's two-level state trie: addresses to accounts, and for each account slots to values. All keys are hashed. */
 export class StateTrie {
-  readonly #store: LedgerStore
+  readonly #state: StateReader
   readonly #nodesKept: number
   readonly #accounts: Trie
   /** By address in hex, in the order of last use. */
@@ -36,8 +37,8 @@ export class StateTrie {
   /** Where nodes go while a commit is under way. */
   #writes: LedgerWrite[] = []
 
-  constructor(store: LedgerStore, root: Uint8Array = EMPTY_ROOT, nodesKept = NODES_KEPT) {
-    this.#store = store
+  constructor(state: StateReader, root: Uint8Array = EMPTY_ROOT, nodesKept = NODES_KEPT) {
+    this.#state = state
     this.#nodesKept = nodesKept
     this.#accounts = new Trie(this.#nodes(ACCOUNTS), root)
   }
@@ -67,12 +68,12 @@ export class StateTrie {
 
   /** Proof of what is, or is not, at the last root. */
   prove(address: Uint8Array, slots: readonly bigint[]): AccountProof {
-    const stored = this.#store.get('account', address)
+    const stored = this.#state.get('account', address)
     const account = stored ? decodeAccount(stored) : EMPTY_ACCOUNT
     const accountProof = this.#accounts.prove(keccak256(address))
     const storage = this.#storageTrie(address, account.storageRoot)
     const storageProofs = slots.map((slot) => {
-      const value = this.#store.get('slot', slotKey(address, slot))
+      const value = this.#state.get('slot', slotKey(address, slot))
       return { slot, value: value ? bytesToInteger(value) : 0n, proof: storage.prove(keccak256(wordToBytes(slot))) }
     })
     this.#giveBack()
@@ -119,7 +120,7 @@ export class StateTrie {
 
   #nodes(prefix: Uint8Array): NodeStore {
     return {
-      read: (path) => this.#store.get('node', concatBytes(prefix, path)),
+      read: (path, hash) => this.#state.node(concatBytes(prefix, path), hash),
       write: (path, rlp) => {
         this.#writes.push({ table: 'node', key: concatBytes(prefix, path), value: rlp })
       },

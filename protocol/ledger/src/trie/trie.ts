@@ -23,7 +23,8 @@ export const EMPTY_ROOT = Uint8Array.fromHex('56e81f171bcc55a6ff8345e692c0f86e5b
 
 /** Where nodes are kept between blocks, by path. Writes replace; a value of undefined removes. */
 export interface NodeStore {
-  read(path: Nibbles): Uint8Array | undefined
+  /** @param hash of the node wanted */
+  read(path: Nibbles, hash: Uint8Array): Uint8Array | undefined
   write(path: Nibbles, rlp: Uint8Array | undefined): void
 }
 
@@ -119,9 +120,9 @@ export class Trie {
   }
 
   #load({ ref, refAt, refLength }: Unloaded, path: Nibbles): Leaf | Extension | Branch {
-    // Copied, because the node keeps it and the store's may be gone with its next write.
-    const rlp = this.#store.read(path)?.slice()
     const hash = ref.subarray(refAt + 1, refAt + refLength)
+    // Copied, because the node keeps it and the store's may be gone with its next write.
+    const rlp = this.#store.read(path, hash)?.slice()
     // A node that is not what its parent names means a damaged store: going on would fork the chain.
     if (rlp === undefined || !equalBytes(keccak256(rlp), hash)) {
       assert.fail(`trie node at "${path.join('.')}" is ${rlp ? 'damaged' : 'lost'}`)

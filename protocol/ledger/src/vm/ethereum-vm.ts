@@ -5,8 +5,8 @@ import { type Address, addressFromBytes } from '@cumulus/types'
 import { createCustomCommon, Hardfork, Mainnet } from '@ethereumjs/common'
 import { EVM, EVMError, type ExecResult, type Message, NobleBN254, type PrecompileFunc } from '@ethereumjs/evm'
 import { Address as EvmAddress } from '@ethereumjs/util'
-import type { CallKind, ModuleMessage, ModuleResult } from '../framework/index.ts'
-import { LedgerHalt } from '../ledger-error.ts'
+import type { CallKind, ModuleMessage, ModuleRegistry, ModuleResult } from '../framework/index.ts'
+import { LedgerError, LedgerHalt } from '../ledger-error.ts'
 import type { JournaledState } from '../state/journaled-state.ts'
 import { StateAdaptor, toAddress } from './state-adaptor.ts'
 import type { Log, ModuleHost, Vm, VmBlock, VmMessage, VmResult } from './vm.ts'
@@ -49,6 +49,9 @@ export const customPrecompiles = [
   { address: new EvmAddress(hexToBytes(POINT_EVALUATION)), function: refusePointEvaluation },
 ]
 
+/** The protocol modules without the state they work on. */
+export type ModuleDispatch = Pick<ModuleRegistry, 'has' | 'dispatch'>
+
 /** `@ethereumjs/evm` on the journaled state, with protocol modules where their addresses are called. */
 export class EthereumVm implements Vm {
   readonly precompiles: readonly Address[]
@@ -57,12 +60,20 @@ export class EthereumVm implements Vm {
   readonly #evm: ModuleEvm
   readonly #precompileSet: ReadonlySet<string>
 
-  constructor(state: JournaledState, modules: ModuleHost, chainId: number) {
+  constructor(state: JournaledState, modules: ModuleDispatch, chainId: number) {
     this.#state = state
-    this.#modules = modules
-    this.#evm = new ModuleEvm(new StateAdaptor(state), modules, chainId)
+    this.#modules = {
+      has: (address) => modules.has(address),
+      dispatch: (message, block) => modules.dispatch(message, state, block),
+    }
+    this.#evm = new ModuleEvm(new StateAdaptor(state), this.#modules, chainId)
     this.precompiles = [...this.#evm.precompiles.keys()].map((address): Address => `0x${address}`)
     this.#precompileSet = new Set(this.precompiles)
+  }
+
+  /** Asked every so often while bytecode runs: what to wait for before it goes on. */
+  set pause(pause: () => Promise<unknown> | undefined) {
+    this.#evm.pause = pause
   }
 
   run(message: VmMessage, block: VmBlock): VmResult | Promise<VmResult> {
@@ -155,6 +166,12 @@ export class EthereumVm implements Vm {
   }
 }
 
+const JUMPDEST = 0x5b
+/** In JUMPDESTs. One is passed every 2 to 20 µs. */
+const WORK_BETWEEN_PAUSES = 500
+/** Calls of precompiles take up to a millisecond, some of them much more. */
+const WORK_OF_CALL = 50
+
 const NO_RESULT: VmResult = {
   ok: false,
   error: undefined,
@@ -170,6 +187,8 @@ const NO_RESULT: VmResult = {
 class ModuleEvm extends EVM {
   readonly #modules: ModuleHost
   vmBlock: VmBlock | undefined
+  pause: () => Promise<unknown> | undefined = () => undefined
+  #work = 0
 
   constructor(stateManager: StateAdaptor, modules: ModuleHost, chainId: number) {
     super({
@@ -184,8 +203,25 @@ class ModuleEvm extends EVM {
       },
       bn254: new NobleBN254(),
       customPrecompiles,
+      // Nothing runs for long without passing a JUMPDEST or beginning a call. As an opcode of ours it may be waited for.
+      customOpcodes: [
+        { opcode: JUMPDEST, opcodeName: 'JUMPDEST', baseFee: 1, logicFunction: () => this.#worked(1) as Promise<void> },
+      ],
     })
     this.#modules = modules
+  }
+
+  override async runCall(options: Parameters<EVM['runCall']>[0]): ReturnType<EVM['runCall']> {
+    const pause = this.#worked(WORK_OF_CALL)
+    if (pause) await pause
+    return super.runCall(options)
+  }
+
+  #worked(amount: number): Promise<unknown> | undefined {
+    this.#work += amount
+    if (this.#work < WORK_BETWEEN_PAUSES) return undefined
+    this.#work = 0
+    return this.pause()
   }
 
   protected override async _loadCode(message: Message): Promise<void> {
@@ -228,6 +264,8 @@ function dispatch(modules: ModuleHost, message: ModuleMessage, block: VmBlock): 
   try {
     result = modules.dispatch(message, block)
   } catch (cause) {
+    // The state could not be read, which is no mistake of the module.
+    if (cause instanceof LedgerError) throw cause
     throw new LedgerHalt(`module ${message.to} threw something that is no revert`, cause)
   }
   if (result.gasUsed < 0n || result.gasUsed > message.gasLimit) {

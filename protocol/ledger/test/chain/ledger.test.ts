@@ -334,6 +334,7 @@ describe('a ledger', () => {
         this.inner = inner
       }
       get: LedgerStore['get'] = (table, key) => this.inner.get(table, key)
+      keys: LedgerStore['keys'] = (...range) => this.inner.keys(...range)
       write: LedgerStore['write'] = (batch) => {
         if (this.isDead) throw new Error('disk is gone')
         this.inner.write(batch)
@@ -373,6 +374,7 @@ describe('a ledger', () => {
         scratch.fill(0xee)
         return value && scratch.subarray(0, scratch.set(value) ?? value.length)
       },
+      keys: (...range) => inner.keys(...range).map((key) => Buffer.from(key)),
       write: (batch) => inner.write(batch),
     }
     const forgetful = { state: { cachedAccounts: 1, cachedSlots: 1 }, trieNodes: 1 }
@@ -400,6 +402,7 @@ describe('a ledger', () => {
     const inner = new MemoryLedgerStore()
     const store: LedgerStore = {
       get: (table, key) => inner.get(table, key),
+      keys: (...range) => inner.keys(...range),
       write: (batch) => {
         batches.push(batch.length)
         inner.write(batch)
@@ -564,19 +567,6 @@ describe('what a ledger answers', () => {
     assert.equal((await ledger.estimateGas(requests[0]!)).gasUsed, 21_000n)
     const failing = await ledger.estimateGas({ to: contract, data: wordToBytes(0n) })
     assert.deepEqual([failing.ok, failing.output], [false, Uint8Array.of(0xde, 0xad)])
-  })
-
-  it('answers for the head only, unless nothing has changed since', async () => {
-    const { ledger } = await withHistory()
-    assert.equal(ledger.getNonce(alice.address, 3n), 2n)
-    assert.equal(ledger.getNonce(alice.address, 2n), 2n)
-    const historic = (error: unknown) => error instanceof LedgerError && error.code === 'HISTORIC_STATE'
-    assert.throws(() => ledger.getNonce(alice.address, 1n), historic)
-    await assert.rejects(ledger.call({ to: MODULE }, 1n), historic)
-    assert.throws(
-      () => ledger.getBalance(alice.address, 4n),
-      (error) => error instanceof LedgerError && error.code === 'NO_SUCH_BLOCK',
-    )
   })
 
   it('proves accounts and slots to the reference implementation', async () => {

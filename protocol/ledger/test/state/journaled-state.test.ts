@@ -4,6 +4,7 @@ import type { Address } from '@cumulus/types'
 import fc from 'fast-check'
 import { JournaledState } from '../../src/state/journaled-state.ts'
 import { MemoryLedgerStore } from '../../src/state/ledger-store.ts'
+import { readerOf } from '../../src/state/state-reader.ts'
 import { StateTrie } from '../../src/trie/state-trie.ts'
 
 const addresses = [1, 2, 3].map((i): Address => `0x${i.toString(16).padStart(40, 'a')}`)
@@ -102,7 +103,7 @@ describe('the journaled state', () => {
     fc.assert(
       fc.property(fc.array(action, { maxLength: 60 }), fc.boolean(), (actions, isForgetful) => {
         const store = new MemoryLedgerStore()
-        const trie = new StateTrie(store)
+        const trie = new StateTrie(readerOf(store))
         const state = new JournaledState(store, isForgetful ? { cachedAccounts: 1, cachedSlots: 1 } : {})
         const naive = new NaiveState()
         state.beginTransaction()
@@ -168,7 +169,7 @@ describe('the journaled state', () => {
     const store = new MemoryLedgerStore()
     const state = new JournaledState(store)
     state.setCode(addresses[0]!, Uint8Array.of(1))
-    const { writes, storageRoots } = new StateTrie(store).apply(state.writeSet())
+    const { writes, storageRoots } = new StateTrie(readerOf(store)).apply(state.writeSet())
     store.write(writes.filter(({ table }) => table !== 'code'))
     state.endBlock(storageRoots)
     assert.throws(() => new JournaledState(store).getCode(addresses[0]!), /code .* is lost/)
