@@ -2,37 +2,43 @@ import { bytesToHex, hexToBytes } from '@cumulus/bytes'
 import {
   bloomOf,
   type CallResult,
-  decodeTransaction,
+  consensusReceipt,
+  decodeRlp,
   encodeHeader,
+  encodeRlp,
   HEADER_CONSTANTS,
   type Ledger,
   type CallRequest as LedgerCall,
   LedgerError,
   type PlacedLog as LedgerLog,
   type StoredBlock,
-  type Transaction,
 } from '@cumulus/ledger'
 import {
+  type AccessListOutcome,
   type AccountProof,
   type CallOutcome,
+  type CallOverrides,
   type CallRequest,
   type ChainView,
   type GasEstimate,
   type Hash,
   type PendingView,
   type PlacedLog,
+  type RawBlock,
   RpcError,
   type StateView,
   type TransactionPlace,
   type ViewBlock,
   type ViewReceipt,
-  type ViewTransaction,
 } from '@cumulus/rpc'
 import type { Address } from '@cumulus/types'
 import type { Mempool } from './mempool.ts'
-import { poolErrors } from './pool-error.ts'
+import { MempoolView } from './mempool-view.ts'
+import { viewTransaction } from './view-transaction.ts'
 
 interface LedgerViewComponents {
+  /** Nodes that this one is connected to; none if absent. */
+  readonly peerCount?: () => number
   readonly ledger: Ledger
   readonly mempool: Mempool
   readonly clientVersion: string
@@ -56,18 +62,20 @@ export class LedgerView implements ChainView {
   readonly minTip: bigint
   readonly pending: PendingView
   readonly status: () => object | Promise<object>
+  readonly peerCount: () => number
   readonly #ledger: Ledger
   readonly #mempool: Mempool
   readonly #recent = new Map<bigint, RecentBlock>()
   readonly #blockListeners = new Set<(block: ViewBlock) => void>()
 
-  constructor({ ledger, mempool, clientVersion, status }: LedgerViewComponents) {
+  constructor({ ledger, mempool, clientVersion, status, peerCount }: LedgerViewComponents) {
     this.#ledger = ledger
     this.#mempool = mempool
     this.chainId = ledger.params.chainId
     this.clientVersion = clientVersion
     this.minTip = mempool.limits.minTip
     this.status = status
+    this.peerCount = peerCount ?? (() => 0)
     this.pending = new MempoolView(mempool)
   }
 
@@ -100,6 +108,20 @@ export class LedgerView implements ChainView {
 
   numberOf(hash: Hash): bigint | undefined {
     return this.#ledger.header(hexToBytes(hash))?.number
+  }
+
+  raw(number: bigint): RawBlock | undefined {
+    const stored = this.#ledger.block(number)
+    if (!stored) return undefined
+    const { header, transactions, receipts } = stored
+    const encoded = encodeHeader(header)
+    // A typed transaction is a string in the list, a legacy one a list of its own (EIP-2718).
+    const body = transactions.map(({ raw }) => (raw[0]! >= 0xc0 ? decodeRlp(raw) : raw))
+    return {
+      header: encoded,
+      block: encodeRlp([decodeRlp(encoded), body, [], []]),
+      receipts: receipts.map(consensusReceipt),
+    }
   }
 
   receipts(number: bigint): readonly ViewReceipt[] | undefined {
@@ -158,38 +180,6 @@ export class LedgerView implements ChainView {
 
 const ZERO_ADDRESS: Address = '0x0000000000000000000000000000000000000000'
 
-class MempoolView implements PendingView {
-  readonly #mempool: Mempool
-
-  constructor(mempool: Mempool) {
-    this.#mempool = mempool
-  }
-
-  counts(): { pending: number; queued: number } {
-    return this.#mempool.counts()
-  }
-
-  transaction(hash: Hash): ViewTransaction | undefined {
-    const transaction = this.#mempool.get(hexToBytes(hash))
-    return transaction && viewTransaction(transaction)
-  }
-
-  nextNonce(address: Address): bigint {
-    return this.#mempool.nextNonce(address)
-  }
-
-  async submit(raw: Uint8Array): Promise<Hash> {
-    let transaction: Transaction
-    try {
-      transaction = decodeTransaction(raw)
-    } catch (error) {
-      throw poolErrors.malformed(error as Error)
-    }
-    this.#mempool.add(transaction)
-    return bytesToHex(transaction.hash)
-  }
-}
-
 /** State of the head, or of a block with the same state. */
 class LedgerState implements StateView {
   readonly #ledger: Ledger
@@ -228,15 +218,25 @@ class LedgerState implements StateView {
     }
   }
 
-  async call(request: CallRequest): Promise<CallOutcome> {
+  async createAccessList(): Promise<AccessListOutcome> {
+    throw new RpcError('REFUSED', 'access lists are not made here yet')
+  }
+
+  async call(request: CallRequest, overrides?: CallOverrides): Promise<CallOutcome> {
+    refuseOverrides(overrides)
     const result = await refusable(() => this.#ledger.call(ledgerCall(request), this.#at))
     return result.ok ? { kind: 'returned', data: result.output, gasUsed: result.gasUsed } : failure(result)
   }
 
-  async estimateGas(request: CallRequest): Promise<GasEstimate> {
+  async estimateGas(request: CallRequest, overrides?: CallOverrides): Promise<GasEstimate> {
+    refuseOverrides(overrides)
     const result = await refusable(() => this.#ledger.estimateGas(ledgerCall(request)))
     return result.ok ? { kind: 'estimated', gas: result.gasUsed } : failure(result)
   }
+}
+
+function refuseOverrides(overrides: CallOverrides | undefined): void {
+  if (overrides?.accounts || overrides?.block) throw new RpcError('REFUSED', 'overrides are not supported here yet')
 }
 
 function ledgerCall({ from, to, gas, gasPrice, value, data }: CallRequest): LedgerCall {
@@ -290,29 +290,6 @@ const headerConstants = {
   blobGasUsed: '0x0',
   excessBlobGas: '0x0',
 } as const
-
-export function viewTransaction(transaction: Transaction): ViewTransaction {
-  const { type, maxFeePerGas, maxPriorityFeePerGas, accessList, authorizations } = transaction
-  return {
-    hash: bytesToHex(transaction.hash),
-    type,
-    from: transaction.sender ?? ZERO_ADDRESS,
-    to: transaction.to ?? null,
-    nonce: transaction.nonce,
-    gasLimit: transaction.gasLimit,
-    value: transaction.value,
-    data: transaction.data,
-    ...(type < 2 ? { gasPrice: maxFeePerGas } : { maxFeePerGas, maxPriorityFeePerGas }),
-    ...(type > 0 && {
-      accessList: accessList.map(({ address, slots }) => ({ address, storageKeys: slots.map(bytesToHex) })),
-    }),
-    ...(type === 4 && { authorizationList: authorizations }),
-    chainId: transaction.chainId,
-    v: transaction.v,
-    r: transaction.r,
-    s: transaction.s,
-  }
-}
 
 /** Those of transactions: what module hooks did has a receipt in the ledger, but no transaction. */
 function viewReceipts({ transactions, receipts }: StoredBlock): ViewReceipt[] {

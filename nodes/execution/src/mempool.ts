@@ -1,15 +1,16 @@
-import {
-  type DropCode,
-  intrinsicGas,
-  TRANSACTION_BYTES_MAX,
-  TRANSACTION_GAS_MAX,
-  type Transaction,
-} from '@cumulus/ledger'
-import { Counter, Gauge, type Metrics } from '@cumulus/service'
+import { type DropCode, decodeTransaction, intrinsicGas, type Transaction } from '@cumulus/ledger'
+import type { Metrics } from '@cumulus/service'
 import type { Address } from '@cumulus/types'
+import type { MempoolJournal } from './mempool-journal.ts'
+import { defaultMempoolLimits, type MempoolLimits } from './mempool-limits.ts'
+import { createPoolMetrics } from './mempool-metrics.ts'
 import type { BatchRoom, TransactionSource } from './orderer.ts'
 import { PoolError, poolErrors } from './pool-error.ts'
 import { PriorityQueue } from './priority-queue.ts'
+import type { SenderRecovery } from './sender-recovery.ts'
+
+/** Who brought a transaction: somebody who asked this node to send it, or a peer that passed it on. */
+export type TransactionOrigin = 'local' | 'peer'
 
 /** What the pool asks of the chain: always its last executed block. */
 export interface PoolState {
@@ -18,41 +19,15 @@ export interface PoolState {
   nextBaseFee(): bigint
 }
 
-export interface MempoolLimits {
-  /** Transactions in all, and their bytes. */
-  readonly countMax: number
-  readonly bytesMax: number
-  /** Transactions of one sender. */
-  readonly perSenderMax: number
-  /** How far a nonce may lie beyond the next one. */
-  readonly nonceGapMax: number
-  readonly transactionBytesMax: number
-  readonly transactionGasMax: bigint
-  /** Tip in wei per gas below which nothing is taken. */
-  readonly minTip: bigint
-  /** A replacement must raise both fees by this much. */
-  readonly replacementPercent: bigint
-  /** A transaction that cannot be executed for this long is dropped. */
-  readonly lifetimeMs: number
-}
-
-export const defaultMempoolLimits: MempoolLimits = {
-  countMax: 10_000,
-  bytesMax: 64 * 2 ** 20,
-  perSenderMax: 256,
-  nonceGapMax: 256,
-  transactionBytesMax: TRANSACTION_BYTES_MAX,
-  transactionGasMax: TRANSACTION_GAS_MAX,
-  // A millionth of the first base fee: spam still pays the base fee.
-  minTip: 1_000n,
-  replacementPercent: 10n,
-  lifetimeMs: 3 * 3_600_000,
-}
-
 interface MempoolComponents {
   readonly chainId: number
   readonly state: PoolState
+  /** Who signed what `submit` is given. Default: asked of the transaction, on this thread. */
+  readonly senders?: Pick<SenderRecovery, 'recover' | 'close'>
+  /** Keeps local transactions over a restart. */
+  readonly journal?: MempoolJournal
   readonly metrics?: Metrics
+  /** Wall clock: arrival times outlive the process. */
   readonly nowMs?: () => number
 }
 
@@ -62,6 +37,7 @@ interface Entry {
   /** Order of arrival: the first of two equal bids goes first. */
   readonly arrival: number
   readonly arrivedAtMs: number
+  readonly origin: TransactionOrigin
   /** Handed to the orderer; stays until the block that settles it. */
   isTaken: boolean
 }
@@ -88,7 +64,10 @@ const VICTIMS_MAX = 8
 /** These may succeed later: they go back to the waiting ones. */
 const passing: ReadonlySet<DropCode> = new Set(['BLOCK_FULL', 'FEE_TOO_LOW', 'NONCE_TOO_HIGH'])
 
-/** Transactions that wait for a chain block, in memory only: senders keep their own and send them again. */
+/**
+ * Transactions that wait for a chain block. Those that were submitted here are also in a journal, where there is one: a
+ * node that restarts still sends what it promised to send. What peers passed on is in memory only.
+ */
 export class Mempool implements TransactionSource {
   readonly limits: MempoolLimits
   readonly #chainId: bigint
@@ -98,13 +77,16 @@ export class Mempool implements TransactionSource {
   readonly #entries = new Map<string, Entry>()
   readonly #senders = new Map<Address, Sender>()
   readonly #waitingListeners = new Set<() => void>()
-  readonly #addedListeners = new Set<(transaction: Transaction) => void>()
+  readonly #addedListeners = new Set<(transaction: Transaction, origin: TransactionOrigin) => void>()
+  readonly #components: MempoolComponents
   #bytes = 0
   #arrivals = 0
   /** Counts chain blocks: nonces read before the last one are read again. */
   #generation = 0
 
-  constructor({ chainId, state, metrics, nowMs }: MempoolComponents, limits: Partial<MempoolLimits> = {}) {
+  constructor(components: MempoolComponents, limits: Partial<MempoolLimits> = {}) {
+    const { chainId, state, metrics, nowMs } = components
+    this.#components = components
     this.limits = { ...defaultMempoolLimits, ...limits }
     this.#chainId = BigInt(chainId)
     this.#state = state
@@ -121,20 +103,65 @@ export class Mempool implements TransactionSource {
   }
 
   /**
+   * Takes a transaction as it came over the wire. The costly check, who signed it, comes after all cheap ones and leaves
+   * this thread when there are many. A local one is in the journal once this resolves.
+   *
+   * @throws PoolError; nothing has changed then
+   */
+  async submit(raw: Uint8Array, { origin = 'local' }: { origin?: TransactionOrigin } = {}): Promise<Transaction> {
+    const transaction = this.#counted(() => {
+      const decoded = this.#decode(raw)
+      if (this.#entries.has(decoded.hash.toHex())) throw poolErrors.alreadyKnown()
+      this.#judgeAlone(decoded)
+      return decoded
+    })
+    try {
+      await this.#components.senders?.recover(transaction)
+    } catch (error) {
+      throw this.#rejected(error)
+    }
+    this.add(transaction, { origin })
+    if (origin === 'local') await this.#components.journal?.append(transaction.raw, this.#nowMs())
+    return transaction
+  }
+
+  /**
    * Takes a transaction in.
    *
    * @throws PoolError; nothing has changed then
    */
-  add(transaction: Transaction): void {
-    try {
-      this.#add(transaction)
-    } catch (error) {
-      if (error instanceof PoolError) this.#metrics?.rejected.inc({ code: error.code })
-      throw error
-    }
+  add(transaction: Transaction, { origin = 'local' }: { origin?: TransactionOrigin } = {}): void {
+    this.#counted(() => this.#add(transaction, origin, this.#nowMs()))
     this.#metrics?.accepted.inc()
-    for (const listener of this.#addedListeners) listener(transaction)
+    for (const listener of this.#addedListeners) listener(transaction, origin)
     for (const listener of this.#waitingListeners) listener()
+  }
+
+  /** Takes back what the journal kept; what the chain has settled meanwhile is left out. Once, after the chain is open. */
+  async restore(): Promise<{ restored: number; outdated: number }> {
+    const counts = { restored: 0, outdated: 0 }
+    const { journal } = this.#components
+    if (!journal) return counts
+    for (const { raw, addedAtMs } of await journal.load()) {
+      try {
+        const transaction = this.#decode(raw)
+        await this.#components.senders?.recover(transaction)
+        this.#add(transaction, 'local', addedAtMs)
+        counts.restored++
+      } catch (error) {
+        if (!(error instanceof PoolError)) throw error
+        counts.outdated++
+      }
+    }
+    this.#expire()
+    await this.#compact()
+    return counts
+  }
+
+  /** Ends the threads and the journal. Nothing may be submitted afterwards. */
+  async close(): Promise<void> {
+    await this.#components.senders?.close()
+    await this.#components.journal?.close()
   }
 
   get(hash: Uint8Array): Transaction | undefined {
@@ -159,12 +186,29 @@ export class Mempool implements TransactionSource {
     return { pending, queued: this.#entries.size - pending }
   }
 
+  /** Of one sender or of all, in order of nonces: executable one after the other / behind a missing nonce. */
+  content(from?: Address): { pending: Map<Address, Transaction[]>; queued: Map<Address, Transaction[]> } {
+    const content = { pending: new Map<Address, Transaction[]>(), queued: new Map<Address, Transaction[]>() }
+    for (const [address, sender] of this.#senders) {
+      if (from !== undefined && address !== from) continue
+      const next = this.nextNonce(address)
+      const all = [...sender.byNonce.values()].map(({ transaction }) => transaction)
+      all.sort((a, b) => (a.nonce < b.nonce ? -1 : 1))
+      const executable = all.findIndex(({ nonce }) => nonce >= next)
+      const count = executable < 0 ? all.length : executable
+      if (count > 0) content.pending.set(address, all.slice(0, count))
+      if (count < all.length) content.queued.set(address, all.slice(count))
+    }
+    return content
+  }
+
   onWaiting(listener: () => void): () => void {
     this.#waitingListeners.add(listener)
     return () => this.#waitingListeners.delete(listener)
   }
 
-  onAdded(listener: (transaction: Transaction) => void): () => void {
+  /** Calls back with each transaction that was taken in; returns what ends it. */
+  onAdded(listener: (transaction: Transaction, origin: TransactionOrigin) => void): () => void {
     this.#addedListeners.add(listener)
     return () => this.#addedListeners.delete(listener)
   }
@@ -243,9 +287,41 @@ export class Mempool implements TransactionSource {
       }
     }
     this.#expire()
+    if (this.#components.journal?.isOverfull) void this.#compact()
   }
 
-  #add(transaction: Transaction): void {
+  #decode(raw: Uint8Array): Transaction {
+    const { transactionBytesMax } = this.limits
+    if (raw.length > transactionBytesMax) throw poolErrors.tooLarge(raw.length, transactionBytesMax)
+    try {
+      return decodeTransaction(raw)
+    } catch (error) {
+      throw poolErrors.malformed(error as Error)
+    }
+  }
+
+  #counted<Value>(work: () => Value): Value {
+    try {
+      return work()
+    } catch (error) {
+      throw this.#rejected(error)
+    }
+  }
+
+  #rejected(error: unknown): unknown {
+    if (error instanceof PoolError) this.#metrics?.rejected.inc({ code: error.code })
+    return error
+  }
+
+  /** Leaves in the journal what still waits. */
+  async #compact(): Promise<void> {
+    const local = this.#entries.values().filter(({ origin }) => origin === 'local')
+    await this.#components.journal?.rewrite(
+      local.map(({ transaction, arrivedAtMs }) => ({ raw: transaction.raw, addedAtMs: arrivedAtMs })),
+    )
+  }
+
+  #add(transaction: Transaction, origin: TransactionOrigin, arrivedAtMs: number): void {
     const hash = transaction.hash.toHex()
     if (this.#entries.has(hash)) throw poolErrors.alreadyKnown()
     this.#judgeAlone(transaction)
@@ -270,7 +346,7 @@ export class Mempool implements TransactionSource {
 
     this.#makeRoom(transaction, address, replaced)
     if (replaced) this.#remove(replaced.transaction, 'replaced')
-    this.#insert(hash, transaction, address)
+    this.#insert(hash, transaction, address, origin, arrivedAtMs)
   }
 
   /** What can be said without the chain. */
@@ -339,14 +415,21 @@ export class Mempool implements TransactionSource {
     return cheapest
   }
 
-  #insert(hash: string, transaction: Transaction, address: Address): void {
+  #insert(
+    hash: string,
+    transaction: Transaction,
+    address: Address,
+    origin: TransactionOrigin,
+    arrivedAtMs: number,
+  ): void {
     let sender = this.#senders.get(address)
     if (!sender) this.#senders.set(address, (sender = { byNonce: new Map(), cost: 0n, nonce: 0n, generation: -1 }))
     const entry: Entry = {
       transaction,
       sender: address,
       arrival: this.#arrivals++,
-      arrivedAtMs: this.#nowMs(),
+      arrivedAtMs,
+      origin,
       isTaken: false,
     }
     sender.byNonce.set(transaction.nonce, entry)
@@ -402,43 +485,4 @@ function costOf({ gasLimit, maxFeePerGas, value }: Transaction): bigint {
 function tipOf({ maxFeePerGas, maxPriorityFeePerGas }: Transaction, baseFee: bigint): bigint {
   const room = maxFeePerGas - baseFee
   return room < maxPriorityFeePerGas ? room : maxPriorityFeePerGas
-}
-
-function createPoolMetrics(metrics: Metrics, pool: Mempool) {
-  const registers = [metrics]
-  new Gauge({
-    name: 'cumulus_validator_mempool_transactions',
-    help: 'Transactions that wait for a chain block',
-    registers,
-    collect() {
-      this.set(pool.count)
-    },
-  })
-  new Gauge({
-    name: 'cumulus_validator_mempool_bytes',
-    help: 'Bytes of the transactions that wait',
-    registers,
-    collect() {
-      this.set(pool.bytes)
-    },
-  })
-  return {
-    accepted: new Counter({
-      name: 'cumulus_validator_mempool_accepted_total',
-      help: 'Transactions taken into the mempool',
-      registers,
-    }),
-    rejected: new Counter({
-      name: 'cumulus_validator_mempool_rejected_total',
-      help: 'Transactions refused, by code',
-      labelNames: ['code'],
-      registers,
-    }),
-    removed: new Counter({
-      name: 'cumulus_validator_mempool_removed_total',
-      help: 'Transactions that left the mempool, by reason',
-      labelNames: ['reason'],
-      registers,
-    }),
-  }
 }

@@ -15,6 +15,7 @@ export type PoolErrorCode =
   | 'INSUFFICIENT_FUNDS'
   | 'SENDER_FULL'
   | 'POOL_FULL'
+  | 'BUSY'
 
 export class PoolError extends Error {
   readonly code: PoolErrorCode
@@ -63,4 +64,6 @@ export const poolErrors = {
     new PoolError('SENDER_FULL', `txpool is full for this sender: ${max} transactions wait already`),
   poolFull: (max: number) =>
     new PoolError('POOL_FULL', `txpool is full: ${max} transactions wait; offer a higher tip or try again`),
+  busy: (waiting: number) =>
+    new PoolError('BUSY', `txpool is busy: ${waiting} signatures wait to be checked; try again`),
 } as const

@@ -6,9 +6,10 @@ import {
   type GenesisFile,
   LedgerView,
   LmdbLedgerStore,
-  Mempool,
+  type Mempool,
   type MempoolLimits,
   openLedger,
+  openMempool,
   paramsOf,
   readGenesis,
 } from '@cumulus/execution'
@@ -85,7 +86,8 @@ async function run(
     balance: (address: Address) => ledger.getBalance(address),
     nextBaseFee: () => ledger.nextBaseFee,
   }
-  const mempool = new Mempool({ chainId: params.chainId, state, metrics }, config.mempool)
+  const { chainId } = params
+  const mempool = await openMempool({ chainId, state, metrics, log, dir: config.dir, limits: config.mempool })
   const heartbeatMs = (config.heartbeatSlots ?? HEARTBEAT_SLOTS) * params.slotMs
   const orderer = new SingleOrderer(
     { source: mempool, head: ledger.head, coinbase: config.coinbase ?? ZERO_ADDRESS },
@@ -112,6 +114,7 @@ async function run(
     } finally {
       ending.abort()
       await rpc.close()
+      await mempool.close()
       await store.close()
       lock.release()
       log.info('validator stopped', { height: ledger.head.number })

@@ -1,26 +1,41 @@
 import { limitConcurrency } from '@cumulus/service'
-import type { RpcLimits } from './limits.ts'
 import { overLimit } from './rpc-error.ts'
 
-/** Simulated calls are the only requests that burn CPU for long: few run at once, and the queue before them is short. */
+interface CallQueueInit {
+  /** As errors and metrics name it. */
+  readonly limit: string
+  readonly atOnceMax: number
+  readonly waitingMax: number
+}
+
+/** Work that burns CPU for long: little of it runs at once, and the queue before it is short. */
 export class CallQueue {
-  readonly #limits: RpcLimits
+  readonly #init: CallQueueInit
   readonly #run: ReturnType<typeof limitConcurrency>
   #inside = 0
 
-  constructor(limits: RpcLimits) {
-    this.#limits = limits
-    this.#run = limitConcurrency(limits.callsAtOnceMax)
+  constructor(init: CallQueueInit) {
+    this.#init = init
+    this.#run = limitConcurrency(init.atOnceMax)
   }
 
-  async run<Value>(call: () => Promise<Value>): Promise<Value> {
-    const { callsAtOnceMax, callsWaitingMax } = this.#limits
-    if (this.#inside >= callsAtOnceMax + callsWaitingMax) {
-      throw overLimit('calls', `${this.#inside} calls are being executed or wait; try again`)
+  /**
+   * Calls `work` when its turn comes.
+   *
+   * @param signal whose asker went away is not worked for: rejects with its reason
+   * @throws RpcError LIMIT_EXCEEDED at once if too many wait
+   */
+  async run<Value>(work: () => Promise<Value>, signal?: AbortSignal): Promise<Value> {
+    const { limit, atOnceMax, waitingMax } = this.#init
+    if (this.#inside >= atOnceMax + waitingMax) {
+      throw overLimit(limit, `${this.#inside} ${limit} are being worked on or wait; try again`)
     }
     this.#inside++
     try {
-      return await this.#run(call)
+      return await this.#run(() => {
+        signal?.throwIfAborted()
+        return work()
+      })
     } finally {
       this.#inside--
     }

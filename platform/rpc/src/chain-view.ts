@@ -10,6 +10,8 @@ type Awaitable<Value> = Value | Promise<Value>
 /** A transaction as its sender signed it. Fields that its type does not have are absent. */
 export interface ViewTransaction {
   readonly hash: Hash
+  /** As it was sent. */
+  readonly raw: Uint8Array
   /** 0 legacy, 1 EIP-2930, 2 EIP-1559, 4 EIP-7702. */
   readonly type: number
   readonly from: Address
@@ -24,18 +26,24 @@ export interface ViewTransaction {
   /** Types 2 and 4. */
   readonly maxFeePerGas?: bigint
   readonly maxPriorityFeePerGas?: bigint
-  readonly accessList?: readonly { readonly address: Address; readonly storageKeys: readonly Hash[] }[]
-  readonly authorizationList?: readonly {
-    readonly chainId: bigint
-    readonly address: Address
-    readonly nonce: bigint
-    readonly yParity: bigint
-    readonly r: bigint
-    readonly s: bigint
-  }[]
+  readonly accessList?: AccessList
+  readonly authorizationList?: readonly ViewAuthorization[]
   /** Absent from a legacy transaction signed without replay protection. */
   readonly chainId?: bigint
   readonly v: bigint
+  readonly r: bigint
+  readonly s: bigint
+}
+
+/** EIP-2930. */
+export type AccessList = readonly { readonly address: Address; readonly storageKeys: readonly Hash[] }[]
+
+/** An account's consent to run the code of `address` (EIP-7702). */
+export interface ViewAuthorization {
+  readonly chainId: bigint
+  readonly address: Address
+  readonly nonce: bigint
+  readonly yParity: bigint
   readonly r: bigint
   readonly s: bigint
 }
@@ -89,6 +97,15 @@ export interface ViewReceipt {
   readonly revertData?: Uint8Array
 }
 
+/** A block as it is hashed. */
+export interface RawBlock {
+  readonly header: Uint8Array
+  /** Header, transactions, no uncles, no withdrawals. */
+  readonly block: Uint8Array
+  /** Those under the receipts root. */
+  readonly receipts: readonly Uint8Array[]
+}
+
 /** Where a transaction stands in the chain. */
 export interface TransactionPlace {
   readonly blockNumber: bigint
@@ -103,6 +120,42 @@ export interface CallRequest {
   readonly gasPrice?: bigint
   readonly value?: bigint
   readonly data?: Uint8Array
+  readonly accessList?: AccessList
+  readonly authorizationList?: readonly ViewAuthorization[]
+}
+
+/** What an account is to look like for one call. Absent fields stay as they are. */
+export interface AccountOverride {
+  readonly balance?: bigint
+  readonly nonce?: bigint
+  readonly code?: Uint8Array
+  /** All of its storage; every other slot is zero. */
+  readonly state?: ReadonlyMap<bigint, bigint>
+  /** Some of its slots. Never together with `state`. */
+  readonly stateDiff?: ReadonlyMap<bigint, bigint>
+}
+
+/** What the block is to look like for one call. */
+export interface BlockOverrides {
+  readonly number?: bigint
+  /** Seconds. */
+  readonly timestamp?: bigint
+  readonly gasLimit?: bigint
+  readonly coinbase?: Address
+  readonly prevRandao?: Hash
+  readonly baseFee?: bigint
+}
+
+export interface CallOverrides {
+  readonly accounts: ReadonlyMap<Address, AccountOverride> | undefined
+  readonly block: BlockOverrides | undefined
+}
+
+export interface AccessListOutcome {
+  readonly accessList: AccessList
+  readonly gasUsed: bigint
+  /** Why the call failed, if it did: the list is what it touched until then. */
+  readonly error?: string
 }
 
 /** Expected outcomes of a simulated call. */
@@ -136,14 +189,25 @@ export interface StateView {
   code(address: Address): Uint8Array
   storage(address: Address, slot: bigint): bigint
   proof(address: Address, slots: readonly bigint[]): Awaitable<AccountProof>
-  call(request: CallRequest): Promise<CallOutcome>
-  estimateGas(request: CallRequest): Promise<GasEstimate>
+  call(request: CallRequest, overrides?: CallOverrides): Promise<CallOutcome>
+  estimateGas(request: CallRequest, overrides?: CallOverrides): Promise<GasEstimate>
+  createAccessList(request: CallRequest, overrides?: CallOverrides): Promise<AccessListOutcome>
+}
+
+/** Waiting transactions, each sender's in order of nonces: executable now, and behind a missing nonce. */
+export interface PendingContent {
+  readonly pending: ReadonlyMap<Address, readonly ViewTransaction[]>
+  readonly queued: ReadonlyMap<Address, readonly ViewTransaction[]>
 }
 
 /** Transactions that wait for a chain block. */
 export interface PendingView {
   /** Executable now / waiting for an earlier nonce. */
   counts(): { readonly pending: number; readonly queued: number }
+  /** Bytes of all of them. */
+  readonly bytes: number
+  /** Of one sender, or of all. */
+  content(from?: Address): PendingContent
   transaction(hash: Hash): ViewTransaction | undefined
   /** Nonce that the next transaction of this sender needs, waiting ones counted. */
   nextNonce(address: Address): bigint
@@ -175,6 +239,8 @@ export interface ChainView {
   /** Bloom of a block, cheaper than the block: log searches read one for each block of their range. */
   bloom(number: bigint): Uint8Array | undefined
   numberOf(hash: Hash): bigint | undefined
+  /** A block's encoded form; undefined if there is no such block. */
+  raw(number: bigint): RawBlock | undefined
   /** Receipts of a block, one for each of its transactions. */
   receipts(number: bigint): readonly ViewReceipt[] | undefined
   /** All logs of a block in order; none if there is no such block. */
@@ -190,6 +256,8 @@ export interface ChainView {
   onBlock(listener: (block: ViewBlock) => void): () => void
   /** Calls back with the hash of each transaction that entered the pool; returns what ends it. */
   onPending(listener: (hash: Hash) => void): () => void
+  /** Nodes that this one is connected to. */
+  peerCount(): number
   /** For `eth_syncing`: undefined when caught up. */
   syncing():
     | { readonly startingBlock: bigint; readonly currentBlock: bigint; readonly highestBlock: bigint }

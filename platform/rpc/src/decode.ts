@@ -1,6 +1,6 @@
 import { hexToBytes } from '@cumulus/bytes'
 import type { Address } from '@cumulus/types'
-import type { CallRequest, Hash, Hex } from './chain-view.ts'
+import type { AccessList, CallRequest, Hash, Hex, ViewAuthorization } from './chain-view.ts'
 import type { RpcLimits } from './limits.ts'
 import { overLimit, RpcError } from './rpc-error.ts'
 
@@ -96,7 +96,17 @@ export function callRequest(limits: RpcLimits): Decoder<CallRequest> {
     if (!isRecord(value)) throw invalid(name, 'an object', value)
     const field = <Value>(key: string, decoder: Decoder<Value>): Value | undefined =>
       optional(decoder)(value[key], `${name}.${key}`)
-    const data = field('input', hex) ?? field('data', hex)
+    const [input, old] = [field('input', hex), field('data', hex)]
+    if (input !== undefined && old !== undefined && input !== old) {
+      throw new RpcError('INVALID_PARAMS', `${name} has both data and input, and they differ`)
+    }
+    const data = input ?? old
+    // There are no blobs here; to leave them out would answer another question.
+    for (const blob of ['blobs', 'blobVersionedHashes', 'maxFeePerBlobGas']) {
+      if (value[blob] !== undefined && value[blob] !== null) {
+        throw new RpcError('INVALID_PARAMS', `${name}.${blob}: this chain has no blobs`)
+      }
+    }
     if (data !== undefined && (data.length - 2) / 2 > limits.calldataBytesMax) {
       throw overLimit(
         'calldata',
@@ -110,7 +120,30 @@ export function callRequest(limits: RpcLimits): Decoder<CallRequest> {
       gasPrice: field('maxFeePerGas', quantity) ?? field('gasPrice', quantity),
       value: field('value', quantity),
       data: data === undefined ? undefined : hexToBytes(data),
+      accessList: field('accessList', list(accessListItem, limits.proofKeysMax)),
+      authorizationList: field('authorizationList', list(authorization, limits.proofKeysMax)),
     }
+  }
+}
+
+const accessListItem: Decoder<AccessList[number]> = (value, name) => {
+  if (!isRecord(value)) throw invalid(name, 'an object', value)
+  return {
+    address: address(value['address'], `${name}.address`),
+    storageKeys: list(hash, 4_096)(value['storageKeys'] ?? [], `${name}.storageKeys`),
+  }
+}
+
+const authorization: Decoder<ViewAuthorization> = (value, name) => {
+  if (!isRecord(value)) throw invalid(name, 'an object', value)
+  const number = (key: string) => quantity(value[key], `${name}.${key}`)
+  return {
+    chainId: number('chainId'),
+    address: address(value['address'], `${name}.address`),
+    nonce: number('nonce'),
+    yParity: number('yParity'),
+    r: number('r'),
+    s: number('s'),
   }
 }
 

@@ -57,6 +57,7 @@ export class Dispatcher {
     const answers: string[] = []
     let size = 0
     for (const request of requests as unknown[]) {
+      if (caller.signal.aborted) break
       const full = size > this.#limits.batchResponseBytesMax
       const answer = full ? this.#refuse(request) : await this.#answerOne(request, caller)
       if (answer === undefined) continue
@@ -87,9 +88,13 @@ export class Dispatcher {
       }
       const result = await entry.answer(decodeParams(entry, params), caller)
       answer = `{"jsonrpc":"2.0","id":${JSON.stringify(idOf(request))},"result":${JSON.stringify(result ?? null)}}`
+      const { responseBytesMax } = this.#limits
+      if (answer.length > responseBytesMax) {
+        throw overLimit('response_bytes', `the answer has ${answer.length} bytes, at most ${responseBytesMax} are sent`)
+      }
     } catch (error) {
       outcome = 'error'
-      answer = errorText(idOf(request), this.#counted(error, method))
+      answer = errorText(idOf(request), this.#counted(error, method, caller.signal))
     }
     end()
     this.#metrics.requests.inc({ method, outcome })
@@ -106,7 +111,9 @@ export class Dispatcher {
   }
 
   /** What a stranger is told. Our own faults are logged in full and answered without detail. */
-  #counted(error: unknown, method?: string): RpcError {
+  #counted(error: unknown, method?: string, signal?: AbortSignal): RpcError {
+    // Nobody reads the answer.
+    if (signal?.aborted && error === signal.reason) return new RpcError('REFUSED', 'the request was given up')
     if (error instanceof RpcError) {
       if (error.limit) this.#metrics.limitHits.inc({ limit: error.limit })
       return error

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { bytesToHex } from '@cumulus/bytes'
-import type { RpcLog } from 'viem'
+import type { RpcLog, RpcTransaction } from 'viem'
 import type { ChainView, Hash, Hex } from './chain-view.ts'
 import type { LogQuery } from './decode.ts'
+import { formatTransaction } from './format.ts'
 import type { RpcLimits } from './limits.ts'
 import { searchLogs } from './log-search.ts'
 import type { RpcMetrics } from './metrics.ts'
@@ -11,7 +12,7 @@ import { overLimit, RpcError } from './rpc-error.ts'
 type Filter = { askedAtMs: number } & (
   | { readonly kind: 'logs'; readonly query: LogQuery; nextBlock: bigint }
   | { readonly kind: 'blocks'; nextBlock: bigint }
-  | { readonly kind: 'pending'; hashes: Hash[] }
+  | { readonly kind: 'pending'; hashes: Hash[]; readonly full: boolean }
 )
 
 /**
@@ -46,16 +47,22 @@ export class Filters {
     return this.#add({ kind: 'blocks', nextBlock: this.#chain.head().number + 1n, askedAtMs: 0 })
   }
 
-  addPending(): Hex {
-    const id = this.#add({ kind: 'pending', hashes: [], askedAtMs: 0 })
+  /** @param full answers with whole transactions, as far as they still wait */
+  addPending(full = false): Hex {
+    const id = this.#add({ kind: 'pending', hashes: [], full, askedAtMs: 0 })
     this.#stopPending ??= this.#chain.onPending((hash) => this.#collect(hash))
     return id
   }
 
   /** What is new since the filter was last asked. */
-  async changes(id: Hex): Promise<RpcLog[] | Hash[]> {
+  async changes(id: Hex): Promise<RpcLog[] | Hash[] | RpcTransaction[]> {
     const filter = this.#get(id)
-    if (filter.kind === 'pending') return filter.hashes.splice(0)
+    if (filter.kind === 'pending') {
+      const hashes = filter.hashes.splice(0)
+      if (!filter.full) return hashes
+      const waiting = hashes.map((hash) => this.#chain.pending.transaction(hash))
+      return waiting.filter((one) => one !== undefined).map((one) => formatTransaction(one))
+    }
 
     // A long silence is caught up in steps of the log range, one per question. The place moves only after the search
     // succeeded: a refused answer loses nothing.
@@ -70,7 +77,7 @@ export class Filters {
       const { query } = filter
       const first = typeof query.fromBlock === 'bigint' && query.fromBlock > from ? query.fromBlock : from
       const end = typeof query.toBlock === 'bigint' && query.toBlock < to ? query.toBlock : to
-      found = await searchLogs(this.#chain, query, first, end, this.#limits.logCountMax)
+      found = await searchLogs(this.#chain, query, first, end, this.#limits)
     }
     // Asked twice at once, both get the same answer; the place moves once.
     if (filter.nextBlock === from) filter.nextBlock = to + 1n

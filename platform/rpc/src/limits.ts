@@ -2,10 +2,18 @@
 export interface RpcLimits {
   /** Body of one HTTP request or one WebSocket message. Room for a batch of large contracts. */
   readonly bodyBytesMax: number
+  /** Bodies that have not been answered yet, together. */
+  readonly bodyBytesTotalMax: number
   /** Requests in one batch. */
   readonly batchLengthMax: number
   /** Answers of one batch, together. A request whose answer would pass it gets an error instead. */
   readonly batchResponseBytesMax: number
+  /** One answer. */
+  readonly responseBytesMax: number
+  /** Answers over HTTP that their askers have not read yet, together. */
+  readonly responseBytesTotalMax: number
+  /** An answer must have been read within this time, or the connection is closed. */
+  readonly responseTimeoutMs: number
   /** Nesting of brackets in a body. `JSON.parse` recurses: deep bodies end in a stack overflow. */
   readonly jsonDepthMax: number
   /** `data` of a call or an estimate, and of a transaction. geth allows 128 KiB per transaction. */
@@ -14,6 +22,11 @@ export interface RpcLimits {
   readonly logRangeBlocksMax: number
   /** Logs in one answer. */
   readonly logCountMax: number
+  /** Data of the logs in one answer: 8 MiB become 16 MiB of hex. */
+  readonly logBytesMax: number
+  /** Log searches that run at once, taking turns; and that wait. */
+  readonly searchesAtOnceMax: number
+  readonly searchesWaitingMax: number
   /** Addresses, or alternatives of one topic, in one filter. */
   readonly filterAlternativesMax: number
   /** Filters installed by `eth_new…Filter`, on the whole server. */
@@ -28,6 +41,12 @@ export interface RpcLimits {
   readonly callsAtOnceMax: number
   /** Calls and estimates that wait for their turn; past it they are refused. */
   readonly callsWaitingMax: number
+  /** Accounts, and slots in all, of one set of state overrides. */
+  readonly overrideAccountsMax: number
+  readonly overrideSlotsMax: number
+  /** Longest wait of `eth_sendRawTransactionSync`, and how many may wait. */
+  readonly syncSendMsMax: number
+  readonly syncSendsMax: number
   /** Keys of one `eth_getProof`. */
   readonly proofKeysMax: number
   readonly feeHistoryBlocksMax: number
@@ -46,12 +65,19 @@ export interface RpcLimits {
 
 export const defaultLimits: RpcLimits = {
   bodyBytesMax: 2 * 2 ** 20,
+  bodyBytesTotalMax: 128 * 2 ** 20,
   batchLengthMax: 100,
   batchResponseBytesMax: 25 * 2 ** 20,
+  responseBytesMax: 64 * 2 ** 20,
+  responseBytesTotalMax: 256 * 2 ** 20,
+  responseTimeoutMs: 60_000,
   jsonDepthMax: 32,
   calldataBytesMax: 128 * 2 ** 10,
   logRangeBlocksMax: 10_000,
   logCountMax: 10_000,
+  logBytesMax: 8 * 2 ** 20,
+  searchesAtOnceMax: 4,
+  searchesWaitingMax: 256,
   filterAlternativesMax: 1_000,
   filtersMax: 1_000,
   filterBacklogMax: 10_000,
@@ -59,6 +85,10 @@ export const defaultLimits: RpcLimits = {
   callGasMax: 30_000_000n,
   callsAtOnceMax: 1,
   callsWaitingMax: 256,
+  overrideAccountsMax: 256,
+  overrideSlotsMax: 4_096,
+  syncSendMsMax: 20_000,
+  syncSendsMax: 256,
   proofKeysMax: 256,
   feeHistoryBlocksMax: 1_024,
   connectionsMax: 1_024,

@@ -4,6 +4,7 @@ import { BloomQuery } from './bloom.ts'
 import type { ChainView, ViewBlock, ViewLog } from './chain-view.ts'
 import type { LogFilter } from './decode.ts'
 import { formatLog } from './format.ts'
+import type { RpcLimits } from './limits.ts'
 import { overLimit } from './rpc-error.ts'
 
 /** Blooms looked at before other work gets its turn. */
@@ -18,29 +19,46 @@ export function matches(filter: LogFilter, log: ViewLog): boolean {
   })
 }
 
+type LogAnswerLimits = Pick<RpcLimits, 'logCountMax' | 'logBytesMax'>
+
 /**
  * Logs of blocks `from` to `to`, both included, in order.
  *
- * @throws RpcError LIMIT_EXCEEDED once there are more than `countMax`
+ * @throws RpcError LIMIT_EXCEEDED once there are too many
  */
 export async function searchLogs(
   chain: ChainView,
   filter: LogFilter,
   from: bigint,
   to: bigint,
-  countMax: number,
+  { logCountMax, logBytesMax }: LogAnswerLimits,
+  signal?: AbortSignal,
 ): Promise<RpcLog[]> {
   const bloom = new BloomQuery(filter)
   const found: RpcLog[] = []
+  let bytes = 0
   let looked = 0
   for (let number = from; number <= to; number++) {
-    if (++looked % BLOCKS_PER_TURN === 0) await setImmediate()
+    if (++looked % BLOCKS_PER_TURN === 0) {
+      await setImmediate()
+      signal?.throwIfAborted()
+    }
     const bits = chain.bloom(number)
     if (!bits || !bloom.mayMatch(bits)) continue
     const block = chain.block(number)
-    if (block) found.push(...logsOfBlock(chain, block, filter))
-    if (found.length > countMax) {
-      throw overLimit('log_count', `the search finds more than ${countMax} logs; ask for fewer blocks at a time`)
+    if (!block) continue
+    for (const log of logsOfBlock(chain, block, filter)) {
+      bytes += log.data.length / 2
+      found.push(log)
+    }
+    if (found.length > logCountMax) {
+      throw overLimit('log_count', `the search finds more than ${logCountMax} logs; ask for fewer blocks at a time`)
+    }
+    if (bytes > logBytesMax) {
+      throw overLimit(
+        'log_bytes',
+        `the search finds more than ${logBytesMax} bytes of data; ask for fewer blocks at a time`,
+      )
     }
   }
   return found

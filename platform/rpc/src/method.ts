@@ -1,4 +1,4 @@
-import type { PublicRpcSchema, RpcFeeHistory, WalletRpcSchema } from 'viem'
+import type { PublicRpcSchema, RpcFeeHistory, RpcTransaction, RpcTransactionReceipt, WalletRpcSchema } from 'viem'
 import type { Hex } from './chain-view.ts'
 import type { Decoder } from './decode.ts'
 import { RpcError } from './rpc-error.ts'
@@ -11,8 +11,27 @@ interface OwnReturnTypes {
   eth_unsubscribe: boolean
   eth_syncing: false | { startingBlock: Hex; currentBlock: Hex; highestBlock: Hex }
   eth_feeHistory: RpcFeeHistory
+  eth_getBlockReceipts: RpcTransactionReceipt[] | null
+  eth_getHeaderByNumber: Record<string, unknown> | null
+  eth_getHeaderByHash: Record<string, unknown> | null
+  eth_createAccessList: { accessList: { address: Hex; storageKeys: Hex[] }[]; gasUsed: Hex; error?: string }
+  eth_getStorageValues: Record<Hex, Hex[]>
+  net_version: string
   txpool_status: { pending: Hex; queued: Hex }
+  txpool_content: TxpoolContent<RpcTransaction>
+  txpool_contentFrom: { pending: Record<string, RpcTransaction>; queued: Record<string, RpcTransaction> }
+  txpool_inspect: TxpoolContent<string>
+  debug_getRawHeader: Hex
+  debug_getRawBlock: Hex
+  debug_getRawReceipts: Hex[]
+  debug_getRawTransaction: Hex | null
   cumulus_status: object
+}
+
+/** By sender, then by nonce in decimal digits. */
+interface TxpoolContent<Item> {
+  pending: Record<Hex, Record<string, Item>>
+  queued: Record<Hex, Record<string, Item>>
 }
 
 export type MethodName = Schema['Method'] | keyof OwnReturnTypes
@@ -27,6 +46,8 @@ export type ReturnOf<Name extends MethodName> = Name extends keyof OwnReturnType
 /** Where a request came from. Only a WebSocket can be sent to. */
 export interface Caller {
   readonly socket?: SubscriberSocket
+  /** Aborts when nobody waits for the answer any more. */
+  readonly signal: AbortSignal
 }
 
 export interface SubscriberSocket {

@@ -8,6 +8,8 @@ export const errorNumbers = {
   /** Anything a node refuses for its own reasons; transactions among them. */
   REFUSED: -32000,
   NOT_FOUND: -32001,
+  /** EIP-7966 leaves the number to the node; geth's is 4. */
+  TIMEOUT: 4,
   LIMIT_EXCEEDED: -32005,
   /** geth's number for a call that reverted; `data` is what it returned. */
   REVERTED: 3,

@@ -4,13 +4,15 @@ import type { Duplex } from 'node:stream'
 import { type HealthReport, type Logger, type Metrics, ServiceError } from '@cumulus/service'
 import { WebSocketServer } from 'ws'
 import type { ChainView } from './chain-view.ts'
-import { Dispatcher, errorText } from './dispatcher.ts'
+import { Dispatcher } from './dispatcher.ts'
 import { Filters } from './filters.ts'
+import { HttpTraffic } from './http-traffic.ts'
 import { defaultLimits, type RpcLimits } from './limits.ts'
-import { createMethods } from './methods.ts'
+import { MethodContext } from './methods/context.ts'
+import { createMethods } from './methods/index.ts'
 import { RpcMetrics } from './metrics.ts'
 import { type AccessRules, allowedOrigin, defaultAccess, isKnownHost } from './origin.ts'
-import { overLimit, RpcError } from './rpc-error.ts'
+import { RpcError } from './rpc-error.ts'
 import { SocketSession } from './socket-session.ts'
 
 interface RpcServerComponents {
@@ -58,6 +60,7 @@ class HttpRpcServer implements RpcServer {
   readonly #metrics: RpcMetrics
   readonly #health: RpcServerComponents['health']
   readonly #filters: Filters
+  readonly #traffic: HttpTraffic
   readonly #dispatcher: Dispatcher
   readonly #http: Server
   readonly #webSockets: WebSocketServer
@@ -70,8 +73,14 @@ class HttpRpcServer implements RpcServer {
     this.#access = { ...defaultAccess, ...init.access }
     this.#metrics = new RpcMetrics(metrics)
     this.#health = health
+    this.#traffic = new HttpTraffic(limits, this.#metrics)
     this.#filters = new Filters(chain, limits, this.#metrics, init.nowMs ?? (() => performance.now()))
-    this.#dispatcher = new Dispatcher(createMethods(chain, limits, this.#filters), limits, this.#metrics, log)
+    this.#dispatcher = new Dispatcher(
+      createMethods(new MethodContext(chain, limits, this.#filters)),
+      limits,
+      this.#metrics,
+      log,
+    )
     this.#http = createServer(
       {
         requestTimeout: limits.requestTimeoutMs,
@@ -81,7 +90,7 @@ class HttpRpcServer implements RpcServer {
       },
       (request, response) => {
         this.#answer(request, response).catch((error: unknown) => {
-          if (!response.headersSent) this.#refuse(response, 500, new RpcError('INTERNAL', 'internal error'))
+          if (!response.headersSent) this.#traffic.refuse(response, 500, new RpcError('INTERNAL', 'internal error'))
           // A client that went away in the middle is no news.
           if (!request.destroyed) log.warn('request failed', { error })
         })
@@ -137,7 +146,7 @@ class HttpRpcServer implements RpcServer {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (!isKnownHost(request.headers.host, this.#access)) {
       this.#metrics.refusedConnections.inc({ reason: 'host' })
-      return this.#refuse(
+      return this.#traffic.refuse(
         response,
         403,
         new RpcError('INVALID_REQUEST', 'this server is not known under that host name'),
@@ -162,13 +171,21 @@ class HttpRpcServer implements RpcServer {
         return await this.#answerPost(request, response)
       default:
         response.setHeader('allow', 'POST, GET, OPTIONS')
-        return this.#refuse(response, 405, new RpcError('INVALID_REQUEST', 'send JSON-RPC by POST or over a WebSocket'))
+        return this.#traffic.refuse(
+          response,
+          405,
+          new RpcError('INVALID_REQUEST', 'send JSON-RPC by POST or over a WebSocket'),
+        )
     }
   }
 
   async #answerGet(request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (request.url?.split('?')[0] !== '/health') {
-      return this.#refuse(response, 404, new RpcError('INVALID_REQUEST', 'send JSON-RPC by POST or over a WebSocket'))
+      return this.#traffic.refuse(
+        response,
+        404,
+        new RpcError('INVALID_REQUEST', 'send JSON-RPC by POST or over a WebSocket'),
+      )
     }
     const report = await this.#health()
     response.writeHead(report.ok ? 200 : 503, { 'content-type': 'application/json' }).end(`${JSON.stringify(report)}\n`)
@@ -179,22 +196,16 @@ class HttpRpcServer implements RpcServer {
     const type = request.headers['content-type']?.split(';')[0]?.trim().toLowerCase()
     if (type !== 'application/json') {
       this.#metrics.refusedConnections.inc({ reason: 'content_type' })
-      return this.#refuse(response, 415, new RpcError('INVALID_REQUEST', 'content-type must be application/json'))
+      return this.#traffic.refuse(
+        response,
+        415,
+        new RpcError('INVALID_REQUEST', 'content-type must be application/json'),
+      )
     }
-    const body = await readBody(request, this.#limits.bodyBytesMax)
-    if (!body) {
-      const max = this.#limits.bodyBytesMax
-      this.#metrics.limitHits.inc({ limit: 'body_bytes' })
-      response.setHeader('connection', 'close')
-      return this.#refuse(response, 413, overLimit('body_bytes', `the request has more than ${max} bytes`))
-    }
-    const text = await this.#dispatcher.answer(body, {})
-    if (text === undefined) response.writeHead(204).end()
-    else response.writeHead(200, { 'content-type': 'application/json' }).end(text)
-  }
-
-  #refuse(response: ServerResponse, status: number, error: RpcError): void {
-    response.writeHead(status, { 'content-type': 'application/json' }).end(errorText(null, error))
+    await this.#traffic.carry(request, response, async (body, signal) => {
+      const text = await this.#dispatcher.answer(body, { signal })
+      return text === undefined ? { status: 204 } : { status: 200, text }
+    })
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -222,17 +233,4 @@ class HttpRpcServer implements RpcServer {
       })
     })
   }
-}
-
-/** The whole body, or undefined as soon as it is known to be too large. */
-async function readBody(request: IncomingMessage, bytesMax: number): Promise<Buffer | undefined> {
-  if (Number(request.headers['content-length'] ?? 0) > bytesMax) return undefined
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length
-    if (size > bytesMax) return undefined
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks, size)
 }

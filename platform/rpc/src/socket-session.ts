@@ -21,6 +21,7 @@ export class SocketSession implements SubscriberSocket {
   readonly #limits: RpcLimits
   readonly #metrics: RpcMetrics
   readonly #subscriptions = new Map<Hex, Subscription>()
+  readonly #closed = new AbortController()
   #answering = 0
   #isAlive = true
 
@@ -34,7 +35,10 @@ export class SocketSession implements SubscriberSocket {
     })
     // `ws` closes the socket itself: a message too large, a broken frame.
     socket.on('error', () => metrics.limitHits.inc({ limit: 'socket_protocol' }))
-    socket.on('close', () => this.#endSubscriptions())
+    socket.on('close', () => {
+      this.#closed.abort(new Error('the client has gone'))
+      this.#endSubscriptions()
+    })
   }
 
   subscribe(kind: string, start: (send: (result: unknown) => void) => () => void): Hex {
@@ -78,7 +82,7 @@ export class SocketSession implements SubscriberSocket {
 
   async #receive(dispatcher: Dispatcher, data: Buffer): Promise<void> {
     if (++this.#answering >= this.#limits.socketRequestsMax) this.#socket.pause()
-    const text = await dispatcher.answer(data, { socket: this })
+    const text = await dispatcher.answer(data, { socket: this, signal: this.#closed.signal })
     if (text !== undefined) this.#send(text)
     for (const subscription of this.#subscriptions.values()) {
       for (const early of subscription.early ?? []) this.#send(early)

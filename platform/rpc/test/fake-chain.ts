@@ -3,10 +3,12 @@ import { keccak256 } from '@cumulus/hash'
 import type { Address } from '@cumulus/types'
 import type {
   CallOutcome,
+  CallOverrides,
   CallRequest,
   ChainView,
   GasEstimate,
   Hash,
+  PendingContent,
   PendingView,
   PlacedLog,
   StateView,
@@ -35,6 +37,10 @@ export class FakeChain implements ChainView {
     data: new Uint8Array(32),
     gasUsed: 21_000n,
   })
+  /** The overrides of the last call. */
+  overrides: CallOverrides | undefined
+  /** All of alice's; the first can be executed. */
+  waitingTransactions: ViewTransaction[] = []
   submitted: Uint8Array[] = []
   submitError: Error | undefined
   readonly #blockListeners = new Set<(block: ViewBlock) => void>()
@@ -48,6 +54,7 @@ export class FakeChain implements ChainView {
     const number = BigInt(this.blocks.length)
     const transaction: ViewTransaction = {
       hash: bytesToHex(keccak256(new TextEncoder().encode(`transaction ${number}`))),
+      raw: Uint8Array.of(2, 0xc0),
       type: 2,
       from: alice,
       to: token,
@@ -102,6 +109,11 @@ export class FakeChain implements ChainView {
     return block
   }
 
+  waiting(from: Address | undefined): PendingContent {
+    const mine = from === undefined || from === alice ? this.waitingTransactions : []
+    return { pending: new Map([[alice, mine.slice(0, 1)]]), queued: new Map([[alice, mine.slice(1)]]) }
+  }
+
   announce(hash: Hash): void {
     for (const listener of this.#pendingListeners) listener(hash)
   }
@@ -116,6 +128,12 @@ export class FakeChain implements ChainView {
   block = (number: bigint) => this.blocks[Number(number)]?.block
   bloom = (number: bigint) => this.block(number)?.logsBloom
   numberOf = (hash: Hash) => this.blocks.find(({ block }) => block.hash === hash)?.block.number
+  raw = (number: bigint) =>
+    this.block(number) && {
+      header: Uint8Array.of(0xc0, Number(number)),
+      block: Uint8Array.of(0xc1),
+      receipts: [Uint8Array.of(0xc2)],
+    }
   receipts = (number: bigint) => this.blocks[Number(number)]?.receipts
   logs = (number: bigint) => this.blocks[Number(number)]?.logs ?? []
   place = (hash: Hash) => {
@@ -139,8 +157,16 @@ export class FakeChain implements ChainView {
         accountProof: [Uint8Array.of(1)],
         storageProof: slots.map((slot) => ({ slot, value: slot * 2n, proof: [] })),
       }),
-      call: (request) => this.onCall(request),
-      estimateGas: async (request): Promise<GasEstimate> => {
+      call: (request, overrides) => {
+        this.overrides = overrides
+        return this.onCall(request)
+      },
+      createAccessList: async () => ({
+        accessList: [{ address: token, storageKeys: [word(1)] }],
+        gasUsed: 30_000n,
+      }),
+      estimateGas: async (request, overrides): Promise<GasEstimate> => {
+        this.overrides = overrides
         const outcome = await this.onCall(request)
         return outcome.kind === 'returned' ? { kind: 'estimated', gas: outcome.gasUsed } : outcome
       },
@@ -149,7 +175,9 @@ export class FakeChain implements ChainView {
 
   readonly pending: PendingView = {
     counts: () => ({ pending: 2, queued: 1 }),
-    transaction: () => undefined,
+    bytes: 300,
+    content: (from) => this.waiting(from),
+    transaction: (hash) => this.waitingTransactions.find((one) => one.hash === hash),
     nextNonce: () => 5n,
     submit: async (raw) => {
       if (this.submitError) throw this.submitError
@@ -166,6 +194,7 @@ export class FakeChain implements ChainView {
     this.#pendingListeners.add(listener)
     return () => this.#pendingListeners.delete(listener)
   }
+  peerCount = () => 3
   syncing = () => undefined
   status = () => ({ height: this.head().number.toString() })
 }

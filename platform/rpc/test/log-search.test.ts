@@ -40,7 +40,10 @@ describe('a log filter', () => {
         async (blocks, filter) => {
           const chain = new FakeChain()
           for (const logs of blocks) chain.append(logs)
-          const found = await searchLogs(chain, filter, 0n, chain.head().number, 1_000)
+          const found = await searchLogs(chain, filter, 0n, chain.head().number, {
+            logCountMax: 1_000,
+            logBytesMax: 1_000_000,
+          })
           const expected = blocks.flatMap((logs, index) =>
             logs.flatMap((one, logIndex) => (matches(filter, one) ? [[index + 1, logIndex]] : [])),
           )
@@ -62,6 +65,9 @@ describe('a log filter', () => {
   it('that finds too much is refused, not cut', async () => {
     const chain = new FakeChain()
     for (let i = 0; i < 5; i++) chain.append([log(1), log(2)])
-    await assert.rejects(searchLogs(chain, { addresses: undefined, topics: [] }, 0n, 5n, 9), { code: 'LIMIT_EXCEEDED' })
+    await assert.rejects(
+      searchLogs(chain, { addresses: undefined, topics: [] }, 0n, 5n, { logCountMax: 9, logBytesMax: 1_000 }),
+      { code: 'LIMIT_EXCEEDED' },
+    )
   })
 })

@@ -78,7 +78,7 @@ describe('the method table', () => {
     assert.deepEqual((await rpc.ask('eth_call', [{ to: token }])).error, { code: -32000, message: 'out of gas' })
   })
 
-  it('caps the gas of calls, and refuses overrides instead of ignoring them', async () => {
+  it('caps the gas of calls', async () => {
     let gas: bigint | undefined
     rpc.chain.onCall = async (request) => {
       gas = request.gas
@@ -86,8 +86,74 @@ describe('the method table', () => {
     }
     assert.equal(await rpc.result('eth_call', [{ to: token, gas: '0xffffffffffff' }, 'latest', {}]), '0x09')
     assert.equal(gas, 30_000_000n)
-    const refused = await rpc.ask('eth_call', [{ to: token }, 'latest', { [token]: { balance: '0x1' } }])
-    assert.equal(refused.error?.code, -32602)
+  })
+
+  it('reads state and block overrides, and refuses what it does not know instead of ignoring it', async () => {
+    const state = { [token]: { balance: '0x5', nonce: '0x2', code: '0xfe', stateDiff: { [word(1)]: word(2) } } }
+    await rpc.result('eth_call', [{ to: token }, 'latest', state, { number: '0x9', time: '0x7', baseFeePerGas: '0x3' }])
+    const { accounts, block } = rpc.chain.overrides!
+    const { balance, nonce, code, stateDiff } = accounts!.get(token)!
+    assert.deepEqual([balance, nonce, code, stateDiff], [5n, 2n, Uint8Array.of(0xfe), new Map([[1n, 2n]])])
+    assert.deepEqual([block!.number, block!.timestamp, block!.baseFee, block!.coinbase], [9n, 7n, 3n, undefined])
+    const wrong: [unknown, unknown, RegExp][] = [
+      [{ [token]: { balans: '0x1' } }, null, /has a field "balans"; known are balance/],
+      [{ [token]: { state: {}, stateDiff: {} } }, null, /both state and stateDiff/],
+      [{ '0x12': {} }, null, /must be an address/],
+      [{ [token]: { state: { '0x01zz': '0x1' } } }, null, /must be a number in hex/],
+      [null, { blobBaseFee: '0x1' }, /has a field "blobBaseFee"/],
+    ]
+    for (const [accountOverrides, blockOverrides, message] of wrong) {
+      const { error } = await rpc.ask('eth_call', [{ to: token }, 'latest', accountOverrides, blockOverrides])
+      assert.equal(error?.code, -32602)
+      assert.match(error.message, message)
+    }
+    const many = Object.fromEntries(
+      Array.from({ length: 300 }, (_, i) => [`0x${i.toString(16).padStart(40, '0')}`, {}]),
+    )
+    assert.equal((await rpc.ask('eth_call', [{ to: token }, 'latest', many])).error?.code, -32005)
+  })
+
+  it('shows what waits, by sender and nonce', async () => {
+    const first = rpc.chain.head().transactions[0]!
+    rpc.chain.waitingTransactions = [
+      { ...first, nonce: 5n, hash: word(50) },
+      { ...first, nonce: 7n, hash: word(70) },
+    ]
+    const content = (await rpc.result('txpool_content')) as { pending: object; queued: object }
+    assert.deepEqual(Object.keys(content.pending), [alice])
+    const from = (await rpc.result('txpool_contentFrom', [alice])) as {
+      queued: Record<string, { hash: string; blockHash: null }>
+    }
+    assert.deepEqual([from.queued['7']!.hash, from.queued['7']!.blockHash], [word(70), null])
+    const inspect = (await rpc.result('txpool_inspect')) as { pending: Record<string, Record<string, string>> }
+    assert.equal(inspect.pending[alice]!['5'], `${token}: 5 wei + 100000 gas × 100 wei`)
+    rpc.chain.waitingTransactions = []
+  })
+
+  it('knows the smaller methods that libraries and explorers ask', async () => {
+    const { hash, number, transactions } = rpc.chain.head()
+    const at = `0x${number.toString(16)}`
+    assert.equal(await rpc.result('net_peerCount'), '0x3')
+    assert.equal(
+      await rpc.result('web3_sha3', ['0x68656c6c6f20776f726c64']),
+      '0x47173285a8d7341e5e972fc677286384f802f8ef42a5ec5f03bbfa254cb01fad',
+    )
+    assert.equal(await rpc.result('eth_blobBaseFee'), '0x1')
+    assert.equal(await rpc.result('eth_getUncleCountByBlockHash', [hash]), '0x0')
+    assert.equal(await rpc.result('eth_getUncleCountByBlockNumber', ['0x999']), null)
+    assert.equal(await rpc.result('eth_getUncleByBlockNumberAndIndex', [at, '0x0']), null)
+    assert.equal(((await rpc.result('eth_getHeaderByHash', [hash])) as { number: string }).number, at)
+    assert.equal(await rpc.result('eth_getRawTransactionByHash', [transactions[0]!.hash]), '0x02c0')
+    assert.equal(await rpc.result('eth_getRawTransactionByHash', [word(1)]), null)
+    assert.equal(await rpc.result('debug_getRawBlock', [at]), '0xc1')
+    assert.deepEqual(await rpc.result('debug_getRawReceipts', ['latest']), ['0xc2'])
+    assert.deepEqual(await rpc.result('eth_getStorageValues', [{ [alice]: ['0x4', '0x5'] }, 'latest']), {
+      [alice]: [word(8), word(10)],
+    })
+    assert.deepEqual(await rpc.result('eth_createAccessList', [{ to: token }]), {
+      accessList: [{ address: token, storageKeys: [word(1)] }],
+      gasUsed: '0x7530',
+    })
   })
 
   it('names the parameter that is wrong', async () => {

@@ -1,0 +1,104 @@
+import { CallQueue } from '../call-queue.ts'
+import type { ChainView, Hash, StateView, ViewBlock } from '../chain-view.ts'
+import { type BlockReference, blockReference, type Decoder, optional } from '../decode.ts'
+import type { Filters } from '../filters.ts'
+import type { RpcLimits } from '../limits.ts'
+import { overLimit, RpcError } from '../rpc-error.ts'
+
+/** A block parameter that may be left out. */
+export const latest: Decoder<BlockReference> = (value, name) => optional(blockReference)(value, name) ?? 'latest'
+
+/** What all methods share: the chain, the limits, and how a block parameter is understood. */
+export class MethodContext {
+  readonly chain: ChainView
+  readonly limits: RpcLimits
+  readonly filters: Filters
+  /** Whatever executes contract code waits here for its turn. */
+  readonly calls: CallQueue
+  readonly searches: CallQueue
+  #waits = 0
+
+  constructor(chain: ChainView, limits: RpcLimits, filters: Filters) {
+    this.chain = chain
+    this.limits = limits
+    this.filters = filters
+    this.calls = new CallQueue({
+      limit: 'calls',
+      atOnceMax: limits.callsAtOnceMax,
+      waitingMax: limits.callsWaitingMax,
+    })
+    this.searches = new CallQueue({
+      limit: 'searches',
+      atOnceMax: limits.searchesAtOnceMax,
+      waitingMax: limits.searchesWaitingMax,
+    })
+  }
+
+  /** Undefined if there is no such block (yet). */
+  numberOf(reference: BlockReference): bigint | undefined {
+    const head = this.chain.head().number
+    if (typeof reference === 'bigint') return reference <= head ? reference : undefined
+    if (typeof reference === 'object') return this.chain.numberOf(reference.hash)
+    if (reference === 'earliest') return 0n
+    return reference === 'safe' || reference === 'finalized' ? this.chain.finalizedNumber() : head
+  }
+
+  blockAt(reference: BlockReference): ViewBlock | undefined {
+    if (reference === 'latest' || reference === 'pending') return this.chain.head()
+    const number = this.numberOf(reference)
+    return number === undefined ? undefined : this.chain.block(number)
+  }
+
+  blockOf(hash: Hash): ViewBlock | undefined {
+    return this.blockAt({ hash })
+  }
+
+  /** @throws RpcError NOT_FOUND */
+  requireBlock(reference: BlockReference): ViewBlock {
+    const block = this.blockAt(reference)
+    if (!block) throw new RpcError('NOT_FOUND', 'header not found: there is no such block (yet)')
+    return block
+  }
+
+  /** @throws RpcError NOT_FOUND, REFUSED */
+  stateAt(reference: BlockReference): StateView {
+    const number = this.numberOf(reference)
+    if (number === undefined) throw new RpcError('NOT_FOUND', 'header not found: there is no such block (yet)')
+    // A tag means the state at the time of the answer; a number or a hash means that block and no other.
+    const isLatest = typeof reference === 'string' && reference !== 'earliest' && number === this.chain.head().number
+    const state = this.chain.state(isLatest ? 'latest' : number)
+    if (!state) {
+      throw new RpcError(
+        'REFUSED',
+        `state of block ${number} is not kept any more; the head is ${this.chain.head().number}`,
+      )
+    }
+    return state
+  }
+
+  /** Asks `look` now and after each block, until it finds something; null after `ms`. */
+  async nextBlocks<Value>(look: () => Value | null, ms: number, signal: AbortSignal): Promise<Value | null> {
+    if (this.#waits >= this.limits.syncSendsMax) {
+      throw overLimit('sync_sends', `${this.#waits} requests wait for a block; send without waiting`)
+    }
+    this.#waits++
+    const found = Promise.withResolvers<Value | null>()
+    const tryIt = () => {
+      const value = look()
+      if (value !== null) found.resolve(value)
+    }
+    const giveUp = () => found.resolve(null)
+    const stop = this.chain.onBlock(tryIt)
+    const timer = setTimeout(giveUp, ms)
+    signal.addEventListener('abort', giveUp)
+    try {
+      tryIt()
+      return await found.promise
+    } finally {
+      this.#waits--
+      stop()
+      clearTimeout(timer)
+      signal.removeEventListener('abort', giveUp)
+    }
+  }
+}

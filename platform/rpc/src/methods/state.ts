@@ -1,0 +1,111 @@
+import { bytesToHex } from '@cumulus/bytes'
+import type { CallOutcome, CallRequest, GasEstimate, Hex } from '../chain-view.ts'
+import { address, callRequest, invalid, isRecord, list, slot } from '../decode.ts'
+import { toQuantity, toWord } from '../format.ts'
+import { type MethodTable, method } from '../method.ts'
+import { callOverrides } from '../overrides.ts'
+import { revertReason } from '../revert-reason.ts'
+import { overLimit, RpcError } from '../rpc-error.ts'
+import { latest, type MethodContext } from './context.ts'
+
+/** State and what is computed on it. `pending` means the state after the latest block; nonces count waiting transactions too. */
+export function stateMethods(context: MethodContext): MethodTable {
+  const { chain, limits, calls } = context
+  const request = callRequest(limits)
+  const { accounts, block } = callOverrides(limits)
+  const capped = (call: CallRequest): CallRequest => ({
+    ...call,
+    gas: call.gas === undefined || call.gas > limits.callGasMax ? limits.callGasMax : call.gas,
+  })
+
+  return {
+    ...method('eth_getBalance', [address, latest], ([of, at]) => toQuantity(context.stateAt(at).balance(of))),
+    ...method('eth_getCode', [address, latest], ([of, at]) => bytesToHex(context.stateAt(at).code(of))),
+    ...method('eth_getTransactionCount', [address, latest], ([of, at]) => {
+      const nonce = context.stateAt(at).nonce(of)
+      return toQuantity(at === 'pending' ? chain.pending.nextNonce(of) : nonce)
+    }),
+    ...method('eth_getStorageAt', [address, slot, latest], ([of, key, at]) =>
+      toWord(context.stateAt(at).storage(of, key)),
+    ),
+    ...method('eth_getStorageValues', [slotsByAddress(limits.proofKeysMax), latest], ([wanted, at]) => {
+      const state = context.stateAt(at)
+      return Object.fromEntries(wanted.map(([of, keys]) => [of, keys.map((key) => toWord(state.storage(of, key)))]))
+    }),
+    ...method(
+      'eth_getProof',
+      [address, list(slot, limits.proofKeysMax), latest],
+      async ([of, keys, at], { signal }) => {
+        const proof = await calls.run(async () => context.stateAt(at).proof(of, keys), signal)
+        return {
+          address: of,
+          balance: toQuantity(proof.balance),
+          nonce: toQuantity(proof.nonce),
+          codeHash: proof.codeHash,
+          storageHash: proof.storageHash,
+          accountProof: proof.accountProof.map(bytesToHex),
+          storageProof: proof.storageProof.map((one) => ({
+            key: toQuantity(one.slot),
+            value: toQuantity(one.value),
+            proof: one.proof.map(bytesToHex),
+          })),
+        } as never
+      },
+    ),
+
+    ...method(
+      'eth_call',
+      [request, latest, accounts, block],
+      async ([call, at, accountOverrides, blockOverrides], { signal }) => {
+        const overrides = { accounts: accountOverrides, block: blockOverrides }
+        const outcome = await calls.run(() => context.stateAt(at).call(capped(call), overrides), signal)
+        if (outcome.kind !== 'returned') throw callError(outcome)
+        return bytesToHex(outcome.data)
+      },
+    ),
+    ...method(
+      'eth_estimateGas',
+      [request, latest, accounts, block],
+      async ([call, at, accountOverrides, blockOverrides], { signal }) => {
+        const overrides = { accounts: accountOverrides, block: blockOverrides }
+        const outcome = await calls.run(() => context.stateAt(at).estimateGas(capped(call), overrides), signal)
+        if (outcome.kind !== 'estimated') throw callError(outcome)
+        return toQuantity(outcome.gas)
+      },
+    ),
+    ...method('eth_createAccessList', [request, latest, accounts], async ([call, at, accountOverrides], { signal }) => {
+      const overrides = { accounts: accountOverrides, block: undefined }
+      const { accessList, gasUsed, error } = await calls.run(
+        () => context.stateAt(at).createAccessList(capped(call), overrides),
+        signal,
+      )
+      return {
+        accessList: accessList.map(({ address: of, storageKeys }) => ({ address: of, storageKeys: [...storageKeys] })),
+        gasUsed: toQuantity(gasUsed),
+        ...(error !== undefined && { error }),
+      }
+    }),
+  }
+}
+
+/** Slots of several accounts, together no more than one proof may have. */
+function slotsByAddress(countMax: number) {
+  return (value: unknown, name: string): [Hex, bigint[]][] => {
+    if (!isRecord(value)) throw invalid(name, 'an object of slots by address', value)
+    let count = 0
+    return Object.entries(value).map(([of, keys]) => {
+      const slots = list(slot, countMax)(keys, `${name}.${of.slice(0, 42)}`)
+      count += slots.length
+      if (count > countMax) throw overLimit('list', `${name} has more than ${countMax} slots`)
+      return [address(of, `${name} key`), slots]
+    })
+  }
+}
+
+export function callError(outcome: Exclude<CallOutcome | GasEstimate, { kind: 'returned' | 'estimated' }>): RpcError {
+  if (outcome.kind === 'failed') return new RpcError('REFUSED', outcome.reason)
+  // One hex string: what viem, ethers and Hardhat decode custom errors from.
+  const reason = revertReason(outcome.data)
+  const message = reason === undefined ? 'execution reverted' : `execution reverted: ${reason}`
+  return new RpcError('REVERTED', message, { data: bytesToHex(outcome.data) })
+}
