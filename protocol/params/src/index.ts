@@ -2,6 +2,7 @@ export {
   type AuditRules,
   dev,
   type Economy,
+  type GovernanceRules,
   mainnet,
   minimal,
   type OrderRules,

@@ -47,6 +47,7 @@ export interface Params {
   /** Issuance of tokens, and how what comes in is divided. */
   readonly economy: Economy
   readonly staking: StakingRules
+  readonly governance: GovernanceRules
   readonly audit: AuditRules
   readonly order: OrderRules
 }
@@ -79,6 +80,19 @@ export interface Economy {
   readonly yearsPerHalving: number
   readonly issuanceWeights: { readonly validators: number; readonly miners: number; readonly community: number }
   readonly rentWeights: { readonly miners: number; readonly community: number; readonly burn: number }
+}
+
+/** How the DAO decides: what its contracts are made with in the first chain block. */
+export interface GovernanceRules {
+  /** From a proposal to the start of its vote, and the length of that. */
+  readonly votingDelaySeconds: number
+  readonly votingPeriodSeconds: number
+  /** From a decision to its execution: time to leave for whoever disagrees. */
+  readonly timelockSeconds: number
+  /** Votes that one needs to propose, in wei of the wrapped token. */
+  readonly proposalThreshold: bigint
+  /** Votes for or abstaining without which nothing is decided, in parts per million of all tokens. */
+  readonly quorumPpm: number
 }
 
 export interface StakingRules {
@@ -214,6 +228,13 @@ export const mainnet: Params = {
   order,
   economy,
   staking: { minSelfStake: 3_000_000n * TOKEN, minBond: 100n * TOKEN, unbondingEras: 28, jailEras: 28 },
+  governance: {
+    votingDelaySeconds: 86_400,
+    votingPeriodSeconds: 7 * 86_400,
+    timelockSeconds: 2 * 86_400,
+    proposalThreshold: 100_000n * TOKEN,
+    quorumPpm: 10_000,
+  },
   audit,
 }
 
@@ -233,6 +254,14 @@ export const dev: Params = {
   graceEpochs: 200,
   faucetGrant: 1_000n * TOKEN,
   staking: { ...mainnet.staking, minSelfStake: 1_000n * TOKEN, minBond: TOKEN },
+  // A faucet's worth of votes decides, in a minute.
+  governance: {
+    votingDelaySeconds: 1,
+    votingPeriodSeconds: 60,
+    timelockSeconds: 1,
+    proposalThreshold: TOKEN,
+    quorumPpm: 1,
+  },
   order: { ...order, heartbeatSlots: 2 },
   // Twelve miners prove once an epoch within about a tenth of a core. A machine that stalls for seconds is not late.
   audit: {
