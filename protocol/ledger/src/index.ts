@@ -24,6 +24,7 @@ export {
   type LedgerModules,
 } from './chain/ledger.ts'
 export type { LogFilter, PlacedLog } from './chain/logs.ts'
+export type { Predeploy } from './chain/predeploy.ts'
 export { consensusReceipt, type Receipt } from './chain/receipt.ts'
 export {
   type AccessListItem,

@@ -2,15 +2,11 @@ import { hexToBytes, utf8Encode } from '@cumulus/bytes'
 import { keccak256 } from '@cumulus/hash'
 import type { Params } from '@cumulus/params'
 import type { Address } from '@cumulus/types'
-import type {
-  BlockContext,
-  GenesisAttestation,
-  GenesisCommittee,
-  ModuleGenesis,
-  ModuleRegistry,
-} from '../framework/index.ts'
+import type { GenesisAttestation, GenesisCommittee, ModuleGenesis, ModuleRegistry } from '../framework/index.ts'
 import { LedgerError } from '../ledger-error.ts'
 import type { JournaledState } from '../state/journaled-state.ts'
+import type { Vm, VmBlock } from '../vm/vm.ts'
+import { buildPredeploys, type Predeploy } from './predeploy.ts'
 
 /** What one address starts with. */
 export interface GenesisAccount {
@@ -26,6 +22,8 @@ export interface Genesis {
   readonly timestampMs: number
   readonly alloc: Readonly<Record<Address, GenesisAccount>>
   readonly modules?: Pick<ModuleGenesis, 'balances'>
+  /** Contracts that are there from the start. */
+  readonly predeploys?: readonly Predeploy[]
   /** Absent: one validator orders alone. */
   readonly committee?: GenesisCommittee
   readonly attestation?: GenesisAttestation
@@ -41,12 +39,13 @@ export function evenAlloc(addresses: readonly Address[], amount: bigint): Record
 }
 
 /** Writes block 0 into an empty state. */
-export function buildGenesis(
+export async function buildGenesis(
   state: JournaledState,
   genesis: Genesis,
   modules: Pick<ModuleRegistry, 'addresses' | 'has' | 'genesis'>,
-  block: BlockContext,
-): void {
+  vm: Vm,
+  block: VmBlock,
+): Promise<void> {
   const seen = new Set<string>()
   let allocated = 0n
   for (const [address, account] of Object.entries(genesis.alloc) as [Address, GenesisAccount][]) {
@@ -64,6 +63,7 @@ export function buildGenesis(
   }
   const { committee, attestation } = genesis
   modules.genesis(state, block, { ...genesis.modules, allocated, committee, attestation })
+  await buildPredeploys(state, genesis.predeploys ?? [], vm, block)
 }
 
 /**

@@ -14,7 +14,7 @@ import { type AccountProof, StateTrie } from '../trie/state-trie.ts'
 import { EMPTY_ROOT } from '../trie/trie.ts'
 import { EthereumVm } from '../vm/ethereum-vm.ts'
 import { Sandboxes } from '../vm/sandboxes.ts'
-import type { Log } from '../vm/vm.ts'
+import type { Log, VmBlock } from '../vm/vm.ts'
 import { nextBaseFee } from './base-fee.ts'
 import { blockContext, type ChainRules, vmBlock } from './block-context.ts'
 import { BlockStore, blockWrites, type StoredBlock, type TransactionPlace } from './block-store.ts'
@@ -166,7 +166,7 @@ export class Ledger {
    */
   static async open(given: LedgerInit): Promise<Ledger> {
     const init = { ...given, store: plainStore(given.store) }
-    const genesis = makeGenesis(init)
+    const genesis = await makeGenesis(init)
     const stored = init.store.get('meta', META.genesis)?.slice()
     if (stored === undefined) init.store.write(genesis.writes)
     else if (!equalBytes(stored, genesis.header.hash)) {
@@ -440,7 +440,7 @@ export class Ledger {
 }
 
 /** Block 0 and everything it writes. Deterministic: the same for everybody with the same parameters and allocation. */
-function makeGenesis(init: LedgerInit): { header: HashedHeader; writes: LedgerWrite[] } {
+async function makeGenesis(init: LedgerInit): Promise<{ header: HashedHeader; writes: LedgerWrite[] }> {
   const { params, genesis, modules } = init
   if (!Number.isSafeInteger(genesis.timestampMs) || genesis.timestampMs < 0) {
     throw new LedgerError('BAD_GENESIS', `${genesis.timestampMs} is no time in ms`)
@@ -449,7 +449,14 @@ function makeGenesis(init: LedgerInit): { header: HashedHeader; writes: LedgerWr
   const state = new JournaledState(nowhere)
   const prevRandao = genesisDigest(params, genesis)
   const start = { number: 0n, timestampMs: genesis.timestampMs, prevRandao }
-  buildGenesis(state, genesis, modules, blockContext(params, genesis.timestampMs, start))
+  const block: VmBlock = {
+    ...blockContext(params, genesis.timestampMs, start),
+    coinbase: ZERO_ADDRESS,
+    gasLimit: params.blockGasLimit,
+    baseFee: 0n,
+    blockHash: () => new Uint8Array(32),
+  }
+  await buildGenesis(state, genesis, modules, new EthereumVm(state, modules, params.chainId), block)
   const applied = new StateTrie(nowhere).apply(state.writeSet())
   const header = hashHeader({
     ...start,

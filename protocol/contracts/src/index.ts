@@ -1,0 +1,1 @@
+export { predeployAddresses, predeploysFor } from './predeploys.ts'
