@@ -9,6 +9,7 @@ import {
   HEADER_CONSTANTS,
   type Ledger,
   type CallRequest as LedgerCall,
+  type CallOptions as LedgerCallOptions,
   LedgerError,
   type PlacedLog as LedgerLog,
   type StoredBlock,
@@ -16,8 +17,8 @@ import {
 import {
   type AccessListOutcome,
   type AccountProof,
+  type CallOptions,
   type CallOutcome,
-  type CallOverrides,
   type CallRequest,
   type ChainView,
   type GasEstimate,
@@ -222,25 +223,30 @@ class LedgerState implements StateView {
     throw new RpcError('REFUSED', 'access lists are not made here yet')
   }
 
-  async call(request: CallRequest, overrides?: CallOverrides): Promise<CallOutcome> {
-    refuseOverrides(overrides)
-    const result = await refusable(() => this.#ledger.call(ledgerCall(request), this.#at))
+  async call(request: CallRequest, options: CallOptions): Promise<CallOutcome> {
+    const result = await refusable(() => this.#ledger.call(ledgerCall(request), this.#at, ledgerOptions(options)))
     return result.ok ? { kind: 'returned', data: result.output, gasUsed: result.gasUsed } : failure(result)
   }
 
-  async estimateGas(request: CallRequest, overrides?: CallOverrides): Promise<GasEstimate> {
-    refuseOverrides(overrides)
-    const result = await refusable(() => this.#ledger.estimateGas(ledgerCall(request)))
+  async estimateGas(request: CallRequest, options: CallOptions): Promise<GasEstimate> {
+    const result = await refusable(() =>
+      this.#ledger.estimateGas(ledgerCall(request), this.#at, ledgerOptions(options)),
+    )
     return result.ok ? { kind: 'estimated', gas: result.gasUsed } : failure(result)
   }
 }
 
-function refuseOverrides(overrides: CallOverrides | undefined): void {
-  if (overrides?.accounts || overrides?.block) throw new RpcError('REFUSED', 'overrides are not supported here yet')
+function ledgerCall({ accessList, authorizationList, ...request }: CallRequest): LedgerCall {
+  return {
+    ...request,
+    accessList: accessList?.map(({ address, storageKeys }) => ({ address, slots: storageKeys.map(hexToBytes) })),
+    authorizations: authorizationList,
+  }
 }
 
-function ledgerCall({ from, to, gas, gasPrice, value, data }: CallRequest): LedgerCall {
-  return { from, to, gas, gasPrice, value, data }
+function ledgerOptions({ accounts, block, signal }: CallOptions): LedgerCallOptions {
+  const prevRandao = block?.prevRandao && hexToBytes(block.prevRandao)
+  return { overrides: accounts, blockOverrides: block && { ...block, prevRandao }, signal }
 }
 
 function failure(result: CallResult): Exclude<CallOutcome, { kind: 'returned' }> {

@@ -1,4 +1,5 @@
 import { type Genesis, Ledger, LedgerError, ModuleRegistry, modulesFor } from '@cumulus/ledger'
+import { createBreather } from './breather.ts'
 import { ExecutionError } from './execution-error.ts'
 import { type GenesisFile, paramsOf } from './genesis-file.ts'
 import type { LmdbLedgerStore } from './lmdb-ledger-store.ts'
@@ -12,6 +13,7 @@ export async function openLedger(store: LmdbLedgerStore, genesis: GenesisFile, d
       genesis: ledgerGenesis(genesis),
       store,
       modules: new ModuleRegistry(modulesFor(params)),
+      pause: createBreather(),
     })
   } catch (cause) {
     if (!(cause instanceof LedgerError)) throw cause

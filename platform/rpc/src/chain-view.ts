@@ -146,9 +146,12 @@ export interface BlockOverrides {
   readonly baseFee?: bigint
 }
 
-export interface CallOverrides {
-  readonly accounts: ReadonlyMap<Address, AccountOverride> | undefined
-  readonly block: BlockOverrides | undefined
+/** How a call is made. */
+export interface CallOptions {
+  readonly accounts?: ReadonlyMap<Address, AccountOverride>
+  readonly block?: BlockOverrides
+  /** Breaks the call off; it rejects with the signal's reason. */
+  readonly signal: AbortSignal
 }
 
 export interface AccessListOutcome {
@@ -189,9 +192,9 @@ export interface StateView {
   code(address: Address): Uint8Array
   storage(address: Address, slot: bigint): bigint
   proof(address: Address, slots: readonly bigint[]): Awaitable<AccountProof>
-  call(request: CallRequest, overrides?: CallOverrides): Promise<CallOutcome>
-  estimateGas(request: CallRequest, overrides?: CallOverrides): Promise<GasEstimate>
-  createAccessList(request: CallRequest, overrides?: CallOverrides): Promise<AccessListOutcome>
+  call(request: CallRequest, options: CallOptions): Promise<CallOutcome>
+  estimateGas(request: CallRequest, options: CallOptions): Promise<GasEstimate>
+  createAccessList(request: CallRequest, options: CallOptions): Promise<AccessListOutcome>
 }
 
 /** Waiting transactions, each sender's in order of nonces: executable now, and behind a missing nonce. */

@@ -37,7 +37,9 @@ export interface RpcLimits {
   readonly filterIdleMs: number
   /** Gas that a call or estimate may ask for; more is cut, as geth does. */
   readonly callGasMax: bigint
-  /** Calls and estimates that run at once; others wait. A chain block waits behind no more than these. */
+  /** A call, estimate or trace may take this long, its waits for chain blocks included. geth: 5 s. */
+  readonly callMsMax: number
+  /** Calls, estimates, proofs and traces that run at once, taking turns; others wait. */
   readonly callsAtOnceMax: number
   /** Calls and estimates that wait for their turn; past it they are refused. */
   readonly callsWaitingMax: number
@@ -83,7 +85,8 @@ export const defaultLimits: RpcLimits = {
   filterBacklogMax: 10_000,
   filterIdleMs: 5 * 60_000,
   callGasMax: 30_000_000n,
-  callsAtOnceMax: 1,
+  callMsMax: 5_000,
+  callsAtOnceMax: 4,
   callsWaitingMax: 256,
   overrideAccountsMax: 256,
   overrideSlotsMax: 4_096,

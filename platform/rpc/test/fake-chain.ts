@@ -2,8 +2,8 @@ import { bytesToHex, hexToBytes } from '@cumulus/bytes'
 import { keccak256 } from '@cumulus/hash'
 import type { Address } from '@cumulus/types'
 import type {
+  CallOptions,
   CallOutcome,
-  CallOverrides,
   CallRequest,
   ChainView,
   GasEstimate,
@@ -38,7 +38,7 @@ export class FakeChain implements ChainView {
     gasUsed: 21_000n,
   })
   /** The overrides of the last call. */
-  overrides: CallOverrides | undefined
+  overrides: CallOptions | undefined
   /** All of alice's; the first can be executed. */
   waitingTransactions: ViewTransaction[] = []
   submitted: Uint8Array[] = []

@@ -76,6 +76,26 @@ export class MethodContext {
     return state
   }
 
+  /**
+   * Executes contract code, when its turn comes, for as long as it may.
+   *
+   * @param signal of the asker
+   * @throws RpcError LIMIT_EXCEEDED
+   */
+  execute<Value>(work: (signal: AbortSignal) => Promise<Value>, signal: AbortSignal): Promise<Value> {
+    return this.calls.run(async () => {
+      const timeout = AbortSignal.timeout(this.limits.callMsMax)
+      try {
+        return await work(AbortSignal.any([signal, timeout]))
+      } catch (error) {
+        if (timeout.aborted && error === timeout.reason) {
+          throw overLimit('call_time', `execution aborted (timeout = ${this.limits.callMsMax} ms)`)
+        }
+        throw error
+      }
+    }, signal)
+  }
+
   /** Asks `look` now and after each block, until it finds something; null after `ms`. */
   async nextBlocks<Value>(look: () => Value | null, ms: number, signal: AbortSignal): Promise<Value | null> {
     if (this.#waits >= this.limits.syncSendsMax) {

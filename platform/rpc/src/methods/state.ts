@@ -1,6 +1,16 @@
 import { bytesToHex } from '@cumulus/bytes'
-import type { CallOutcome, CallRequest, GasEstimate, Hex } from '../chain-view.ts'
-import { address, callRequest, invalid, isRecord, list, slot } from '../decode.ts'
+import type { Address } from '@cumulus/types'
+import type {
+  AccountOverride,
+  BlockOverrides,
+  CallOptions,
+  CallOutcome,
+  CallRequest,
+  GasEstimate,
+  Hex,
+  StateView,
+} from '../chain-view.ts'
+import { address, type BlockReference, callRequest, invalid, isRecord, list, slot } from '../decode.ts'
 import { toQuantity, toWord } from '../format.ts'
 import { type MethodTable, method } from '../method.ts'
 import { callOverrides } from '../overrides.ts'
@@ -10,13 +20,29 @@ import { latest, type MethodContext } from './context.ts'
 
 /** State and what is computed on it. `pending` means the state after the latest block; nonces count waiting transactions too. */
 export function stateMethods(context: MethodContext): MethodTable {
-  const { chain, limits, calls } = context
+  const { chain, limits } = context
   const request = callRequest(limits)
   const { accounts, block } = callOverrides(limits)
   const capped = (call: CallRequest): CallRequest => ({
     ...call,
     gas: call.gas === undefined || call.gas > limits.callGasMax ? limits.callGasMax : call.gas,
   })
+
+  type Arguments = readonly [
+    CallRequest,
+    BlockReference,
+    ReadonlyMap<Address, AccountOverride> | undefined,
+    BlockOverrides | undefined,
+  ]
+  const run = <Outcome>(
+    [call, at, accountOverrides, blockOverrides]: Arguments,
+    asker: AbortSignal,
+    work: (state: StateView, call: CallRequest, options: CallOptions) => Promise<Outcome>,
+  ): Promise<Outcome> =>
+    context.execute((signal) => {
+      const options = { accounts: accountOverrides, block: blockOverrides, signal }
+      return work(context.stateAt(at), capped(call), options)
+    }, asker)
 
   return {
     ...method('eth_getBalance', [address, latest], ([of, at]) => toQuantity(context.stateAt(at).balance(of))),
@@ -36,7 +62,7 @@ export function stateMethods(context: MethodContext): MethodTable {
       'eth_getProof',
       [address, list(slot, limits.proofKeysMax), latest],
       async ([of, keys, at], { signal }) => {
-        const proof = await calls.run(async () => context.stateAt(at).proof(of, keys), signal)
+        const proof = await context.execute(async () => context.stateAt(at).proof(of, keys), signal)
         return {
           address: of,
           balance: toQuantity(proof.balance),
@@ -53,36 +79,22 @@ export function stateMethods(context: MethodContext): MethodTable {
       },
     ),
 
-    ...method(
-      'eth_call',
-      [request, latest, accounts, block],
-      async ([call, at, accountOverrides, blockOverrides], { signal }) => {
-        const overrides = { accounts: accountOverrides, block: blockOverrides }
-        const outcome = await calls.run(() => context.stateAt(at).call(capped(call), overrides), signal)
-        if (outcome.kind !== 'returned') throw callError(outcome)
-        return bytesToHex(outcome.data)
-      },
-    ),
-    ...method(
-      'eth_estimateGas',
-      [request, latest, accounts, block],
-      async ([call, at, accountOverrides, blockOverrides], { signal }) => {
-        const overrides = { accounts: accountOverrides, block: blockOverrides }
-        const outcome = await calls.run(() => context.stateAt(at).estimateGas(capped(call), overrides), signal)
-        if (outcome.kind !== 'estimated') throw callError(outcome)
-        return toQuantity(outcome.gas)
-      },
-    ),
-    ...method('eth_createAccessList', [request, latest, accounts], async ([call, at, accountOverrides], { signal }) => {
-      const overrides = { accounts: accountOverrides, block: undefined }
-      const { accessList, gasUsed, error } = await calls.run(
-        () => context.stateAt(at).createAccessList(capped(call), overrides),
-        signal,
-      )
+    ...method('eth_call', [request, latest, accounts, block], async (args, { signal }) => {
+      const outcome = await run(args, signal, (state, call, options) => state.call(call, options))
+      if (outcome.kind !== 'returned') throw callError(outcome)
+      return bytesToHex(outcome.data)
+    }),
+    ...method('eth_estimateGas', [request, latest, accounts, block], async (args, { signal }) => {
+      const outcome = await run(args, signal, (state, call, options) => state.estimateGas(call, options))
+      if (outcome.kind !== 'estimated') throw callError(outcome)
+      return toQuantity(outcome.gas)
+    }),
+    ...method('eth_createAccessList', [request, latest, accounts, block], async (args, { signal }) => {
+      const outcome = await run(args, signal, (state, call, options) => state.createAccessList(call, options))
       return {
-        accessList: accessList.map(({ address: of, storageKeys }) => ({ address: of, storageKeys: [...storageKeys] })),
-        gasUsed: toQuantity(gasUsed),
-        ...(error !== undefined && { error }),
+        accessList: outcome.accessList.map((one) => ({ address: one.address, storageKeys: [...one.storageKeys] })),
+        gasUsed: toQuantity(outcome.gasUsed),
+        ...(outcome.error !== undefined && { error: outcome.error }),
       }
     }),
   }
