@@ -40,6 +40,8 @@ import { viewTransaction } from './view-transaction.ts'
 interface LedgerViewComponents {
   /** Nodes that this one is connected to; none if absent. */
   readonly peerCount?: () => number
+  /** How far a node that follows others is behind them; undefined at the tip. Absent: this node is the tip. */
+  readonly syncing?: ChainView['syncing']
   readonly ledger: Ledger
   readonly mempool: Mempool
   readonly clientVersion: string
@@ -64,12 +66,13 @@ export class LedgerView implements ChainView {
   readonly pending: PendingView
   readonly status: () => object | Promise<object>
   readonly peerCount: () => number
+  readonly syncing: ChainView['syncing']
   readonly #ledger: Ledger
   readonly #mempool: Mempool
   readonly #recent = new Map<bigint, RecentBlock>()
   readonly #blockListeners = new Set<(block: ViewBlock) => void>()
 
-  constructor({ ledger, mempool, clientVersion, status, peerCount }: LedgerViewComponents) {
+  constructor({ ledger, mempool, clientVersion, status, peerCount, syncing }: LedgerViewComponents) {
     this.#ledger = ledger
     this.#mempool = mempool
     this.chainId = ledger.params.chainId
@@ -77,6 +80,7 @@ export class LedgerView implements ChainView {
     this.minTip = mempool.limits.minTip
     this.status = status
     this.peerCount = peerCount ?? (() => 0)
+    this.syncing = syncing ?? (() => undefined)
     this.pending = new MempoolView(mempool)
   }
 
@@ -159,10 +163,6 @@ export class LedgerView implements ChainView {
 
   onPending(listener: (hash: Hash) => void): () => void {
     return this.#mempool.onAdded(({ hash }) => listener(bytesToHex(hash)))
-  }
-
-  syncing(): undefined {
-    return undefined
   }
 
   #at(number: bigint): RecentBlock | undefined {
