@@ -28,6 +28,8 @@ import {
   type TransactionVerdict,
 } from './wire.ts'
 
+type Awaitable<Value> = Value | Promise<Value>
+
 /** The chain as this service sees it. A `Ledger` is one. */
 export interface ServedChain {
   readonly head: HashedHeader
@@ -41,7 +43,7 @@ export interface BlockServiceComponents {
   /** Absent in a network without a committee: then every stored block is served. */
   readonly certificates?: CertificateSource
   /** Takes transactions that a peer sends; absent: they are refused. */
-  readonly transactions?: (raws: readonly Uint8Array[], peer: Session) => readonly TransactionVerdict[]
+  readonly transactions?: (raws: readonly Uint8Array[], peer: Session) => Awaitable<readonly TransactionVerdict[]>
   /** Whether this node takes part in ordering: transactions are best sent here. */
   readonly isOrdering?: boolean
   /** More handlers that count toward the limits: snapshots. */
@@ -242,11 +244,11 @@ export class BlockService {
     return { ...raw, certificate: certificates?.at(height) }
   }
 
-  #sendTransactions(frame: FrameMessage, session: Session) {
+  async #sendTransactions(frame: FrameMessage, session: Session) {
     const { transactions } = this.#components
     if (!transactions) throw new RemoteError('UNSUPPORTED', 'this node takes no transactions')
     const raws = decoded(() => decodeTransactions(frame.body))
-    return { meta: encodeVerdicts(transactions(raws, session)) }
+    return { meta: encodeVerdicts(await transactions(raws, session)) }
   }
 
   /** Counts what a peer asks for and what is on its way to it. */

@@ -23,4 +23,12 @@ export {
   type FollowerLimits,
   type SyncProgress,
 } from './follower.ts'
+export { type FullNodeConfig, startFullNode } from './full-node.ts'
 export { FullNodeError, type FullNodeErrorCode, PeerFault, type PeerFaultCode } from './full-node-error.ts'
+export {
+  defaultForwarderLimits,
+  type ForwarderComponents,
+  type ForwarderLimits,
+  TransactionForwarder,
+} from './transaction-forwarder.ts'
+export { takeTransaction, takeTransactions } from './transaction-intake.ts'

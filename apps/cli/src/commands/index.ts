@@ -66,6 +66,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./roles.ts')).validator,
   },
   {
+    name: 'node',
+    summary: 'Runs a full node: follows the chain, checks every block, serves RPC.',
+    load: async () => (await import('./node.ts')).node,
+  },
+  {
     name: 'miner',
     summary: 'Runs a miner: keeps fragments for pay.',
     load: async () => (await import('./roles.ts')).miner,

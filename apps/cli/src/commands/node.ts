@@ -1,0 +1,64 @@
+import type { Settings, SettingsSpec } from '@cumulus/service'
+import { command } from '../command.ts'
+import { validatorSettings } from '../role-settings.ts'
+import { type RoleStarter, runRole } from '../run-role.ts'
+
+const { dir, genesis, rpcHost, rpcPort, adminHost, adminPort, logLevel } = validatorSettings
+
+export const nodeSettings = {
+  dir,
+  genesis,
+  rpcHost,
+  rpcPort,
+  peers: { kind: 'list', help: 'nodes to follow, each /ip4/…/tcp/…/p2p/…; the committee is known from the genesis' },
+  trustedPeers: {
+    kind: 'list',
+    help: 'nodes whose word is taken without a certificate; only for networks without a committee',
+  },
+  listenHost: { kind: 'text', help: 'address at which other nodes may follow this one', default: '0.0.0.0' },
+  listenPort: { kind: 'number', help: 'its port; 0 = any', default: 4010, min: 0, max: 65_535 },
+  listen: { kind: 'flag', help: 'serve the chain to other nodes; --no-listen turns it off', default: true },
+  adminHost,
+  adminPort,
+  logLevel,
+} as const satisfies SettingsSpec
+
+export const node = command({
+  name: 'node',
+  summary: 'Runs a full node: follows the chain, checks every block, serves RPC.',
+  about: [
+    'A full node orders nothing and needs no key and no stake. It fetches blocks from several peers at once, checks the',
+    "committee's certificates, executes every transaction again and compares the result: what its RPC answers, it has",
+    'checked itself. Transactions sent to it are passed on to the validators.',
+    '',
+    'In a network with a committee no peer need be trusted or even named: the genesis file says who the members are and',
+    'where. A network of one validator has no certificates; name that validator with --trusted-peers.',
+    '',
+    'It may be stopped or killed at any time and goes on from its last block. Progress: /status on the admin port,',
+    'eth_syncing, and metrics cumulus_node_*.',
+  ].join('\n'),
+  settings: nodeSettings,
+  examples: [
+    'cumulus node --dir /var/lib/cumulus-node --genesis genesis.json',
+    'cumulus node --genesis genesis.json --peers /dns4/node.example/tcp/4010/p2p/12D3KooW…',
+    'cumulus node --genesis genesis.json --trusted-peers /ip4/127.0.0.1/tcp/9100/p2p/12D3KooW…   (one validator)',
+  ],
+  run: ({ settings, signal }) => runRole({ name: 'node', role: 'node', ...settings, signal }, nodeStarter(settings)),
+})
+
+function nodeStarter(settings: Settings<typeof nodeSettings>): RoleStarter {
+  return async (context) => {
+    const { startFullNode } = await import('@cumulus/full-node')
+    return startFullNode(
+      {
+        dir: settings.dir,
+        genesis: settings.genesis,
+        rpc: { host: settings.rpcHost, port: settings.rpcPort },
+        listen: settings.listen ? { host: settings.listenHost, port: settings.listenPort } : undefined,
+        peers: settings.peers,
+        trustedPeers: settings.trustedPeers,
+      },
+      context,
+    )
+  }
+}

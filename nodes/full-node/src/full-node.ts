@@ -1,0 +1,253 @@
+import { bytesToHex, hexToBytes } from '@cumulus/bytes'
+import {
+  BlockExecutor,
+  clientVersion,
+  ExecutionError,
+  FolderLock,
+  type GenesisFile,
+  LedgerView,
+  LmdbLedgerStore,
+  type MempoolLimits,
+  openLedger,
+  openMempool,
+  paramsOf,
+  readGenesis,
+} from '@cumulus/execution'
+import { BlockMismatch, type Ledger } from '@cumulus/ledger'
+import { type Listener, listen, PeerIdentity, parseAddress } from '@cumulus/network'
+import { type AccessRules, type RpcLimits, type RpcServer, startRpcServer } from '@cumulus/rpc'
+import { type HealthReport, type Logger, type RoleContext, type RunningRole, writeFileAtomic } from '@cumulus/service'
+import type { Address } from '@cumulus/types'
+import { BlockService } from './block-service.ts'
+import { ChainPeers, type ChainPeersLimits, type KnownPeer } from './chain-peers.ts'
+import type { CertificateStore, CertificateVerifier } from './finality.ts'
+import { Follower, type FollowerLimits } from './follower.ts'
+import { FullNodeError } from './full-node-error.ts'
+import { TransactionForwarder } from './transaction-forwarder.ts'
+import { takeTransactions } from './transaction-intake.ts'
+
+export interface FullNodeConfig {
+  /** Folder of chain and identity; nobody else uses it. */
+  readonly dir: string
+  /** The genesis, or the file that holds it. */
+  readonly genesis: GenesisFile | string
+  /** Port 0 = any. */
+  readonly rpc: {
+    readonly host: string
+    readonly port: number
+    readonly limits?: Partial<RpcLimits>
+    readonly access?: Partial<AccessRules>
+  }
+  /** Where other nodes may follow this one, over frames. Absent: nobody may. */
+  readonly listen?: { readonly host: string; readonly port: number }
+  /** Nodes to follow, as multiaddresses with /p2p/. Members of the committee are known from the genesis. */
+  readonly peers?: readonly string[]
+  /** Nodes whose word is taken without a certificate: for networks without a committee, and refused in others. */
+  readonly trustedPeers?: readonly string[]
+  readonly mempool?: Partial<MempoolLimits>
+  readonly limits?: { readonly peers?: Partial<ChainPeersLimits>; readonly follower?: Partial<FollowerLimits> }
+  /** How certificates are judged and kept, if not as the genesis says. */
+  readonly finality?: { readonly verifier: CertificateVerifier; readonly certificates: CertificateStore }
+}
+
+/** The head may be this old before health says so: the network may be quiet for a heartbeat, and disks stall. */
+const STALL_SLOTS = 4
+const STALL_MS = 20_000
+
+/**
+ * Follows the chain and serves RPC. Resolves once it answers, which may be long before it has caught up; aborting
+ * `context.signal` stops it after the block at hand. Whatever kills it, the folder holds the last whole chain block, and
+ * it goes on from there.
+ *
+ * @throws ExecutionError, FullNodeError, NetworkError, ServiceError PORT_TAKEN
+ */
+export async function startFullNode(config: FullNodeConfig, context: RoleContext): Promise<RunningRole> {
+  const genesis = typeof config.genesis === 'string' ? await readGenesis(config.genesis) : config.genesis
+  const known = knownPeers(config, genesis)
+  const lock = new FolderLock(config.dir)
+  let store: LmdbLedgerStore | undefined
+  try {
+    store = new LmdbLedgerStore(config.dir)
+    return await run(config, genesis, known, store, lock, context)
+  } catch (error) {
+    await store?.close()
+    lock.release()
+    throw error
+  }
+}
+
+async function run(
+  config: FullNodeConfig,
+  genesis: GenesisFile,
+  known: readonly KnownPeer[],
+  store: LmdbLedgerStore,
+  lock: FolderLock,
+  { signal, log, metrics }: RoleContext,
+): Promise<RunningRole> {
+  const { dir, finality, limits } = config
+  const params = paramsOf(genesis)
+  const identity = await PeerIdentity.loadOrCreate(dir)
+  const ledger = await openLedger(store, genesis, dir)
+  const state = {
+    nonce: (address: Address) => ledger.getNonce(address),
+    balance: (address: Address) => ledger.getBalance(address),
+    nextBaseFee: () => ledger.nextBaseFee,
+  }
+  const { chainId } = params
+  const mempool = await openMempool({ chainId, state, metrics, log, dir, limits: config.mempool })
+
+  const service = new BlockService({
+    chain: ledger,
+    store,
+    certificates: finality?.certificates,
+    transactions: (raws) => takeTransactions(mempool, raws),
+    metrics,
+  })
+  const peers = new ChainPeers(
+    {
+      identity,
+      genesisHash: ledger.genesisHash,
+      handlers: service.handlers,
+      log: log.child({ part: 'peers' }),
+      metrics,
+    },
+    limits?.peers,
+  )
+  for (const peer of known) peers.add(peer)
+  const follower = new Follower(
+    { ledger, peers, ...finality, log: log.child({ part: 'sync' }), metrics },
+    limits?.follower,
+  )
+  follower.onCertified(() => service.announce())
+  const forwarder = new TransactionForwarder({ mempool, peers, log: log.child({ part: 'forward' }), metrics })
+
+  let rpc: RpcServer | undefined
+  let listener: Listener | undefined
+  const status = () => ({
+    role: 'full-node',
+    chainId,
+    preset: params.name,
+    genesisHash: bytesToHex(ledger.genesisHash),
+    peerId: identity.peerId,
+    height: ledger.head.number.toString(),
+    headHash: bytesToHex(ledger.head.hash),
+    headTimestampMs: ledger.head.timestampMs,
+    mempool: { ...mempool.counts(), bytes: mempool.bytes, forwarding: forwarder.waitingCount },
+    sync: follower.status(),
+    peers: peers.status(),
+    rpc: rpc?.counts,
+  })
+  const health = () => healthOf(ledger, peers, follower, params.slotMs)
+  const view = new LedgerView({
+    ledger,
+    mempool,
+    clientVersion,
+    status,
+    peerCount: () => peers.connected.length,
+    syncing: () => follower.syncing(),
+  })
+
+  // Ends with the caller's signal, or with the first part that fails.
+  const ending = new AbortController()
+  const endSignal = AbortSignal.any([signal, ending.signal])
+  try {
+    rpc = await startRpcServer({ chain: view, log: log.child({ part: 'rpc' }), metrics, health }, config.rpc)
+    if (config.listen) {
+      const { host, port } = config.listen
+      const part = log.child({ part: 'network' })
+      listener = await listen({ host, port, identity, handlers: service.handlers, log: part, metrics })
+    }
+  } catch (error) {
+    await rpc?.close()
+    await mempool.close()
+    throw error
+  }
+  const executor = new BlockExecutor({ ledger, mempool, view, log, metrics })
+  const helpers = Promise.all([peers.run({ signal: endSignal }), forwarder.run({ signal: endSignal })])
+  const stopped = (async () => {
+    try {
+      await executor.run(follower, { signal: endSignal })
+    } catch (error) {
+      await dump(dir, error, log)
+      throw error
+    } finally {
+      ending.abort()
+      await helpers
+      await Promise.all([rpc.close(), listener?.close()])
+      await mempool.close()
+      await store.close()
+      lock.release()
+      log.info('full node stopped', { height: ledger.head.number })
+    }
+  })()
+  // Whoever waits for `stopped` gets the error; nobody need wait.
+  stopped.catch(() => {})
+  log.info('full node ready', { rpcPort: rpc.port, framesPort: listener?.port, height: ledger.head.number, chainId })
+  const ports = { rpc: rpc.port, ...(listener && { frames: listener.port }) }
+  return { ports, status, health, stopped }
+}
+
+/** @throws FullNodeError BAD_CONFIG, NOBODY_TO_FOLLOW; NetworkError BAD_ADDRESS */
+function knownPeers(config: FullNodeConfig, { committee }: GenesisFile): KnownPeer[] {
+  const named = (texts: readonly string[] | undefined, isTrusted: boolean): KnownPeer[] =>
+    (texts ?? []).map((text) => {
+      const address = parseAddress(text)
+      if (!address.peerKey) {
+        throw new FullNodeError('BAD_CONFIG', `${text} does not say who is there: it must end with /p2p/ and a peer id`)
+      }
+      return { peerKey: address.peerKey, addresses: [address], origin: 'configured', isTrusted }
+    })
+  const trusted = named(config.trustedPeers, true)
+  const isCertified = committee !== undefined || config.finality !== undefined
+  if (isCertified && trusted.length > 0) {
+    throw new FullNodeError('BAD_CONFIG', 'this network has a committee: its certificates are followed, trust nobody')
+  }
+  if (!isCertified && trusted.length === 0) {
+    throw new FullNodeError(
+      'NOBODY_TO_FOLLOW',
+      'this network has no committee whose certificates could be checked: name a peer to trust',
+    )
+  }
+  const members = (committee?.members ?? []).map(
+    ({ peerKey, address }): KnownPeer => ({
+      peerKey: hexToBytes(peerKey),
+      addresses: [parseAddress(address)],
+      origin: 'committee',
+    }),
+  )
+  return [...trusted, ...named(config.peers, false), ...members]
+}
+
+function healthOf(ledger: Ledger, peers: ChainPeers, follower: Follower, slotMs: number): HealthReport {
+  const halted = ledger.halted
+  const connected = peers.connected.length
+  const { targetHeight, height, etaSeconds } = follower.progress()
+  const behind = targetHeight - height
+  const ageMs = Date.now() - ledger.head.timestampMs
+  const isFresh = ageMs < STALL_SLOTS * slotMs + STALL_MS || behind > 0n
+  const eta = behind > 0n ? `, ${behind} behind${etaSeconds === undefined ? '' : `, ${etaSeconds} s to go`}` : ''
+  const checks = [
+    { name: 'execution', ok: halted === undefined, ...(halted && { detail: halted.message }) },
+    { name: 'peers', ok: connected > 0, detail: `${connected} connected` },
+    { name: 'chain', ok: isFresh, detail: `block ${height}, ${Math.round(ageMs / 1000)} s old${eta}` },
+  ]
+  return { ok: checks.every(({ ok }) => ok), checks }
+}
+
+/** Execution that contradicts what was agreed on leaves a file with both headers: somebody has to find out who is wrong. */
+async function dump(dir: string, error: unknown, log: Logger): Promise<void> {
+  let cause = error
+  while (cause instanceof Error && !(cause instanceof BlockMismatch)) cause = cause.cause
+  const details = cause instanceof BlockMismatch ? cause.toJSON() : error instanceof FullNodeError && error.details
+  if (!details) return
+  const height =
+    error instanceof ExecutionError || error instanceof FullNodeError ? String(error.details['number'] ?? '') : ''
+  const path = `${dir}/halt-${height || 'unknown'}.json`
+  const bigints = (_key: string, value: unknown) => (typeof value === 'bigint' ? value.toString() : value)
+  try {
+    await writeFileAtomic(path, `${JSON.stringify({ message: (error as Error).message, details }, bigints, 2)}\n`)
+    log.error('what differed is kept', { path })
+  } catch (failure) {
+    log.error('what differed could not be kept', { path, error: failure })
+  }
+}
