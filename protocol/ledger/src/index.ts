@@ -26,6 +26,7 @@ export {
 export type { LogFilter, PlacedLog } from './chain/logs.ts'
 export type { Predeploy } from './chain/predeploy.ts'
 export { consensusReceipt, type Receipt } from './chain/receipt.ts'
+export type { Trace, TracerChoice, TransactionTrace } from './chain/tracing.ts'
 export {
   type AccessListItem,
   type Authorization,
@@ -50,6 +51,8 @@ export {
 } from './state/ledger-store.ts'
 export { decodeRlp, encodeRlp, type Rlp, type RlpInput } from './trie/rlp.ts'
 export type { AccountProof } from './trie/state-trie.ts'
-export { FORK } from './vm/ethereum-vm.ts'
+export type { CallFrame, CallLog, CallTracerOptions } from './vm/call-tracer.ts'
+export { FORK } from './vm/module-evm.ts'
+export type { StructLog, StructLoggerOptions, StructLogTrace } from './vm/struct-logger.ts'
 export type { Log } from './vm/vm.ts'
 export type { WorldState } from './world-state.ts'

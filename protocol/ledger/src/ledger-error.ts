@@ -8,6 +8,8 @@ export type LedgerErrorCode =
   | 'BAD_GENESIS'
   /** A block that is not there. */
   | 'NO_SUCH_BLOCK'
+  /** A transaction that is not in the chain. */
+  | 'NO_SUCH_TRANSACTION'
   /** The state of a block that is too old to be kept. `oldest` in the details is the first that is. */
   | 'HISTORIC_STATE'
   /** A query over more than the limit. */

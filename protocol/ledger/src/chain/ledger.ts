@@ -27,6 +27,7 @@ import { type HashedHeader, hashHeader, NO_CONSENSUS_ROOT } from './header.ts'
 import { META } from './keys.ts'
 import { type LogFilter, type PlacedLog, placedLogs, queryLogs } from './logs.ts'
 import { consensusReceipt, indexedRoot, type Receipt } from './receipt.ts'
+import { type Trace, type TracerChoice, Tracing, type TransactionTrace } from './tracing.ts'
 import { decodeTransaction, type Transaction } from './transaction.ts'
 
 /** What the ledger needs of the protocol modules. */
@@ -56,6 +57,10 @@ export interface LedgerLimits {
   /** Calls and estimates that may be under way at once, and those together with what waits for them. */
   readonly concurrentCalls?: number
   readonly waitingCalls?: number
+  /** Traces that may be under way or waiting; one runs at a time. */
+  readonly waitingTraces?: number
+  /** What the result of one trace may take, about. */
+  readonly traceBytes?: number
   /** How many blocks back the state can be read. */
   readonly history?: Partial<HistoryLimits>
 }
@@ -66,6 +71,8 @@ const DEFAULT_LIMITS = {
   logResults: 10_000,
   concurrentCalls: 4,
   waitingCalls: 1_024,
+  waitingTraces: 16,
+  traceBytes: 64 * 2 ** 20,
 }
 
 /** What an orderer decided: the content of the next chain block, in its final order. */
@@ -125,6 +132,7 @@ export class Ledger {
   readonly #trie: StateTrie
   readonly #vm: EthereumVm
   readonly #calls: Calls
+  readonly #tracing: Tracing
   readonly #pause: () => Promise<unknown> | undefined
   #head: HashedHeader
   #genesisHash: Uint8Array
@@ -149,14 +157,17 @@ export class Ledger {
     this.#pause = init.pause ?? (() => undefined)
     this.#vm = new EthereumVm(this.#state, init.modules, init.params.chainId)
     this.#vm.pause = this.#pause
-    const sandboxes = new Sandboxes({
-      modules: init.modules,
-      chainId: init.params.chainId,
-      concurrent: this.#limits.concurrentCalls,
-      waiting: this.#limits.waitingCalls,
-      pause: () => this.#executing ?? this.#pause(),
-    })
-    this.#calls = new Calls(this.#rules, sandboxes)
+    const sandboxes = (concurrent: number, waiting: number) =>
+      new Sandboxes({
+        modules: init.modules,
+        chainId: init.params.chainId,
+        concurrent,
+        waiting,
+        pause: () => this.#executing ?? this.#pause(),
+      })
+    const { concurrentCalls, waitingCalls, waitingTraces, traceBytes } = this.#limits
+    this.#calls = new Calls(this.#rules, sandboxes(concurrentCalls, waitingCalls))
+    this.#tracing = new Tracing(this.#rules, sandboxes(1, waitingTraces), traceBytes)
   }
 
   /**
@@ -407,6 +418,71 @@ export class Ledger {
     this.#requireGoing()
     const header = this.#headerAt(at)
     return this.#calls.estimateGas(request, header, this.#history.reader(header.number), options)
+  }
+
+  /**
+   * How a transaction of the chain ran: it is executed again, behind those before it in its block. One trace at a time;
+   * blocks are executed meanwhile, and go first.
+   *
+   * @param signal breaks it off; the promise rejects with the signal's reason
+   * @throws LedgerError NO_SUCH_TRANSACTION, HISTORIC_STATE, BUSY; TOO_MUCH if the trace gets larger than its limit
+   */
+  async traceTransaction(
+    hash: Uint8Array,
+    choice: TracerChoice = {},
+    { signal }: { signal?: AbortSignal } = {},
+  ): Promise<Trace> {
+    const place = this.transaction(hash)
+    if (place === undefined) {
+      throw new LedgerError('NO_SUCH_TRANSACTION', 'there is no such transaction', { hash: hash.toHex() })
+    }
+    const { index, header } = place
+    const [trace] = await this.#traceBlock(header.number, { first: index, last: index }, choice, signal)
+    return trace!.result
+  }
+
+  /**
+   * How each transaction of a block ran.
+   *
+   * @param at number or hash; block 0 has no transactions
+   * @throws LedgerError as `traceTransaction`, NO_SUCH_BLOCK
+   */
+  async traceBlock(
+    at: bigint | Uint8Array,
+    choice: TracerChoice = {},
+    { signal }: { signal?: AbortSignal } = {},
+  ): Promise<TransactionTrace[]> {
+    const header = this.header(at)
+    if (header === undefined) throw new LedgerError('NO_SUCH_BLOCK', 'there is no such block')
+    if (header.number === 0n) return []
+    return this.#traceBlock(header.number, { first: 0, last: Number.MAX_SAFE_INTEGER }, choice, signal)
+  }
+
+  /**
+   * How a message would run on the state of a block: `call`, watched.
+   *
+   * @throws LedgerError as `call` and `traceTransaction`
+   */
+  async traceCall(
+    request: CallRequest,
+    at?: bigint,
+    choice: TracerChoice = {},
+    options: CallOptions = {},
+  ): Promise<Trace> {
+    this.#requireGoing()
+    const header = this.#headerAt(at)
+    return this.#tracing.traceCall(request, header, this.#history.reader(header.number), choice, options)
+  }
+
+  #traceBlock(
+    number: bigint,
+    range: { first: number; last: number },
+    choice: TracerChoice,
+    signal: AbortSignal | undefined,
+  ): Promise<TransactionTrace[]> {
+    this.#requireGoing()
+    const parent = this.#history.reader(number - 1n)
+    return this.#tracing.traceBlock(this.block(number)!, parent, range, choice, signal)
   }
 
   /** The oldest block whose state can still be read. */

@@ -1,53 +1,16 @@
-import { concatBytes, hexToBytes } from '@cumulus/bytes'
-import { keccak256, sha256 } from '@cumulus/hash'
-import { recoverSecp256k1 } from '@cumulus/signature'
-import { type Address, addressFromBytes } from '@cumulus/types'
-import { createCustomCommon, Hardfork, Mainnet } from '@ethereumjs/common'
-import { EVM, EVMError, type ExecResult, type Message, NobleBN254, type PrecompileFunc } from '@ethereumjs/evm'
+import { hexToBytes } from '@cumulus/bytes'
+import type { Address } from '@cumulus/types'
+import { type EVM, EVMError } from '@ethereumjs/evm'
 import { Address as EvmAddress } from '@ethereumjs/util'
-import type { CallKind, ModuleMessage, ModuleRegistry, ModuleResult } from '../framework/index.ts'
-import { LedgerError, LedgerHalt } from '../ledger-error.ts'
+import type { ModuleRegistry } from '../framework/index.ts'
 import type { JournaledState } from '../state/journaled-state.ts'
+import { dispatch, ModuleEvm, toLog } from './module-evm.ts'
 import { StateAdaptor, toAddress } from './state-adaptor.ts'
-import type { Log, ModuleHost, Vm, VmBlock, VmMessage, VmResult } from './vm.ts'
-
-/** The one fork this chain runs, from its first block on: the newest that is final on Ethereum's main net. */
-export const FORK = Hardfork.Osaka
+import type { ModuleHost, Vm, VmBlock, VmMessage, VmResult, VmTracer } from './vm.ts'
 
 const NOTHING = new Uint8Array(0)
 
 type EvmBlock = NonNullable<Parameters<EVM['runCall']>[0]['block']>
-
-/**
- * Point evaluation of EIP-4844. There are no blobs here, and whether a KZG library is installed must not decide what a
- * block means: the call fails on every node and takes all its gas. (Were the address left empty instead, calls would
- * succeed, and a contract that only looks at success would take any proof for valid.)
- */
-const POINT_EVALUATION = '000000000000000000000000000000000000000a'
-const refusePointEvaluation: PrecompileFunc = ({ gasLimit }) => ({
-  returnValue: NOTHING,
-  executionGasUsed: gasLimit,
-  exceptionError: new EVMError(EVMError.errorMessages.INVALID_PROOF),
-})
-
-function createCommon(chainId: number) {
-  return createCustomCommon({ chainId, name: 'cumulus' }, Mainnet, {
-    hardfork: FORK,
-    customCrypto: {
-      keccak256,
-      sha256,
-      ecrecover: (hash, v, r, s) => {
-        const key = recoverSecp256k1(concatBytes(r, s), Number(v) - 27, hash)
-        if (key === undefined) throw new Error('no public key has this signature')
-        return key
-      },
-    },
-  })
-}
-
-export const customPrecompiles = [
-  { address: new EvmAddress(hexToBytes(POINT_EVALUATION)), function: refusePointEvaluation },
-]
 
 /** The protocol modules without the state they work on. */
 export type ModuleDispatch = Pick<ModuleRegistry, 'has' | 'dispatch'>
@@ -76,7 +39,25 @@ export class EthereumVm implements Vm {
     this.#evm.pause = pause
   }
 
+  /** Told of everything that runs from here on. */
+  set tracer(tracer: VmTracer | undefined) {
+    this.#evm.tracer = tracer
+  }
+
   run(message: VmMessage, block: VmBlock): VmResult | Promise<VmResult> {
+    const { tracer } = this.#evm
+    if (tracer === undefined) return this.#run(message, block)
+    const { caller: from, to, value, gasLimit: gas, data: input } = message
+    tracer.enter({ type: to === undefined ? 'CREATE' : 'CALL', from, to, value, gas, input })
+    const exit = (result: VmResult) => {
+      tracer.exit(result)
+      return result
+    }
+    const outcome = this.#run(message, block)
+    return outcome instanceof Promise ? outcome.then(exit) : exit(outcome)
+  }
+
+  #run(message: VmMessage, block: VmBlock): VmResult | Promise<VmResult> {
     const { to } = message
     if (to !== undefined) {
       if (this.#modules.has(to)) return this.#callModule(message, to, block)
@@ -110,8 +91,10 @@ export class EthereumVm implements Vm {
       },
       block,
     )
-    if (result.ok) this.#state.commit()
-    else this.#state.revert()
+    if (result.ok) {
+      this.#state.commit()
+      for (const log of result.logs) this.#evm.tracer?.log(log)
+    } else this.#state.revert()
     return {
       ...NO_RESULT,
       ok: result.ok,
@@ -166,12 +149,6 @@ export class EthereumVm implements Vm {
   }
 }
 
-const JUMPDEST = 0x5b
-/** In JUMPDESTs. One is passed every 2 to 20 µs. */
-const WORK_BETWEEN_PAUSES = 500
-/** Calls of precompiles take up to a millisecond, some of them much more. */
-const WORK_OF_CALL = 50
-
 const NO_RESULT: VmResult = {
   ok: false,
   error: undefined,
@@ -181,104 +158,6 @@ const NO_RESULT: VmResult = {
   logs: [],
   createdAddress: undefined,
   destroyed: [],
-}
-
-/** Handing code out is where the EVM learns what a call means, and the one place that still knows the whole message. */
-class ModuleEvm extends EVM {
-  readonly #modules: ModuleHost
-  vmBlock: VmBlock | undefined
-  pause: () => Promise<unknown> | undefined = () => undefined
-  #work = 0
-
-  constructor(stateManager: StateAdaptor, modules: ModuleHost, chainId: number) {
-    super({
-      common: createCommon(chainId),
-      stateManager,
-      blockchain: {
-        getBlock: async (number) => ({ hash: () => this.vmBlock!.blockHash(BigInt(number)) }),
-        putBlock: async () => {},
-        shallowCopy() {
-          return this
-        },
-      },
-      bn254: new NobleBN254(),
-      customPrecompiles,
-      // Nothing runs for long without passing a JUMPDEST or beginning a call. As an opcode of ours it may be waited for.
-      customOpcodes: [
-        { opcode: JUMPDEST, opcodeName: 'JUMPDEST', baseFee: 1, logicFunction: () => this.#worked(1) as Promise<void> },
-      ],
-    })
-    this.#modules = modules
-  }
-
-  override async runCall(options: Parameters<EVM['runCall']>[0]): ReturnType<EVM['runCall']> {
-    const pause = this.#worked(WORK_OF_CALL)
-    if (pause) await pause
-    return super.runCall(options)
-  }
-
-  #worked(amount: number): Promise<unknown> | undefined {
-    this.#work += amount
-    if (this.#work < WORK_BETWEEN_PAUSES) return undefined
-    this.#work = 0
-    return this.pause()
-  }
-
-  protected override async _loadCode(message: Message): Promise<void> {
-    if (!message.code && this.#modules.has(toAddress(message.codeAddress))) {
-      message.code = () => this.#dispatch(message)
-      message.isCompiled = true
-      return
-    }
-    await super._loadCode(message)
-  }
-
-  #dispatch(message: Message): ExecResult {
-    const to = toAddress(message.codeAddress)
-    const result = dispatch(
-      this.#modules,
-      {
-        caller: toAddress(message.caller),
-        to,
-        value: message.value,
-        // The EVM hands out a view of the caller's memory, which it goes on using: what a module keeps must be its own.
-        data: message.data.slice(),
-        isStatic: message.isStatic,
-        kind: callKind(message),
-        gasLimit: message.gasLimit,
-        origin: toAddress(this._tx!.origin),
-      },
-      this.vmBlock!,
-    )
-    return {
-      returnValue: result.output,
-      executionGasUsed: result.gasUsed,
-      exceptionError: result.ok ? undefined : new EVMError(EVMError.errorMessages.REVERT),
-      logs: result.ok ? result.logs.map(fromLog) : undefined,
-    }
-  }
-}
-
-function dispatch(modules: ModuleHost, message: ModuleMessage, block: VmBlock): ModuleResult {
-  let result: ModuleResult
-  try {
-    result = modules.dispatch(message, block)
-  } catch (cause) {
-    // The state could not be read, which is no mistake of the module.
-    if (cause instanceof LedgerError) throw cause
-    throw new LedgerHalt(`module ${message.to} threw something that is no revert`, cause)
-  }
-  if (result.gasUsed < 0n || result.gasUsed > message.gasLimit) {
-    throw new LedgerHalt(`module ${message.to} used ${result.gasUsed} of ${message.gasLimit} gas`, undefined)
-  }
-  return result
-}
-
-/** CALLCODE runs foreign code on the caller's account too, but with itself as the caller; it has no flag of its own. */
-function callKind(message: Message): CallKind {
-  if (message.delegatecall) return 'delegatecall'
-  if (message.to === undefined || !message.codeAddress.equals(message.to)) return 'callcode'
-  return message.isStatic ? 'staticcall' : 'call'
 }
 
 function moveValue(state: JournaledState, from: Address, to: Address, value: bigint): boolean {
@@ -308,16 +187,4 @@ function evmBlock(block: VmBlock): EvmBlock {
       getBlobGasPrice: () => 1n,
     },
   }
-}
-
-function toLog([address, topics, data]: [Uint8Array, Uint8Array[], Uint8Array]): Log {
-  return { address: addressFromBytes(address), topics, data }
-}
-
-function fromLog(log: {
-  address: Address
-  topics: Uint8Array[]
-  data: Uint8Array
-}): [Uint8Array, Uint8Array[], Uint8Array] {
-  return [hexToBytes(log.address), log.topics, log.data]
 }

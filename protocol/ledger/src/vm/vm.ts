@@ -58,3 +58,45 @@ export interface Vm {
   /** Addresses that are warm in every transaction. */
   readonly precompiles: readonly Address[]
 }
+
+export type FrameType = 'CALL' | 'STATICCALL' | 'DELEGATECALL' | 'CALLCODE' | 'CREATE' | 'CREATE2' | 'SELFDESTRUCT'
+
+/** A message as it begins. What it holds may be a view of memory that is used again: keep copies. */
+export interface VmFrame {
+  readonly type: FrameType
+  /** The account on whose behalf it runs. */
+  readonly from: Address
+  /** Whose code runs; undefined in creations, for whom the outcome knows. */
+  readonly to: Address | undefined
+  /** Undefined under STATICCALL. */
+  readonly value: bigint | undefined
+  readonly gas: bigint
+  readonly input: Uint8Array
+}
+
+/** One step of bytecode, before it is made. Arrays are views, as above. */
+export interface VmStep {
+  readonly pc: number
+  readonly name: string
+  readonly code: number
+  readonly gas: bigint
+  /** Without the gas that a call takes along. */
+  readonly gasCost: bigint
+  readonly gasRefund: bigint
+  /** 0 for the outermost message. */
+  readonly depth: number
+  readonly stack: readonly bigint[]
+  readonly memory: Uint8Array
+  readonly address: Address
+}
+
+/** Watches a run. Whatever it throws ends the run. */
+export interface VmTracer {
+  enter(frame: VmFrame): void
+  /** Of the frame entered last that is still open. */
+  exit(outcome: Pick<VmResult, 'error' | 'output' | 'gasUsed' | 'createdAddress'>): void
+  /** In the frame entered last that is still open. */
+  log(log: Log): void
+  /** Having this makes a run several times slower. */
+  step?(step: VmStep): void
+}

@@ -16,7 +16,7 @@ import { bloomOf } from '../../src/chain/bloom.ts'
 import { consensusReceipt } from '../../src/chain/receipt.ts'
 import type { ExecutedBlock } from '../../src/index.ts'
 import { encodeRlp, wordToBytes } from '../../src/trie/rlp.ts'
-import { customPrecompiles } from '../../src/vm/ethereum-vm.ts'
+import { customPrecompiles } from '../../src/vm/module-evm.ts'
 import {
   ADDER,
   account,
