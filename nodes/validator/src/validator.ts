@@ -8,6 +8,7 @@ import {
   LmdbLedgerStore,
   type Mempool,
   type MempoolLimits,
+  type Orderer,
   openLedger,
   openMempool,
   paramsOf,
@@ -18,6 +19,9 @@ import type { Params } from '@cumulus/params'
 import { type AccessRules, type RpcLimits, type RpcServer, startRpcServer } from '@cumulus/rpc'
 import type { HealthReport, RoleContext, RunningRole } from '@cumulus/service'
 import type { Address } from '@cumulus/types'
+import { findSeat } from './committee-seat.ts'
+import type { R2sOrdererInit } from './consensus/r2s-orderer.ts'
+import { openMember } from './open-member.ts'
 import { SingleOrderer } from './single-orderer.ts'
 
 export interface ValidatorConfig {
@@ -39,6 +43,10 @@ export interface ValidatorConfig {
   /** Least time between two chain blocks. */
   readonly spacingMs?: number
   readonly mempool?: Partial<MempoolLimits>
+  /** Where members of the committee and full nodes reach this one. Default: the address that the genesis names. */
+  readonly peer?: { readonly host: string; readonly port: number }
+  /** Pace of the committee; see `R2sOrdererInit`. */
+  readonly pace?: R2sOrdererInit
 }
 
 const HEARTBEAT_SLOTS = 2
@@ -53,56 +61,63 @@ const STALL_MS = 15_000
 const ZERO_ADDRESS: Address = '0x0000000000000000000000000000000000000000'
 
 /**
- * Orders transactions, executes chain blocks, serves RPC. Resolves once it answers; aborting `context.signal` stops it
- * after the block at hand. Whatever kills it, the folder holds the last whole chain block.
+ * Orders transactions, alone or as a member of the committee that the genesis names, executes chain blocks, serves RPC.
+ * Resolves once it answers; aborting `context.signal` stops it after the block at hand. Whatever kills it, the folder holds
+ * the last whole chain block, and a member never signs two blocks of one round.
  *
- * @throws ExecutionError, ServiceError PORT_TAKEN
+ * @throws ExecutionError, ConsensusError, NetworkError IDENTITY or LISTEN, ServiceError PORT_TAKEN
  */
 export async function startValidator(config: ValidatorConfig, context: RoleContext): Promise<RunningRole> {
   const genesis = typeof config.genesis === 'string' ? await readGenesis(config.genesis) : config.genesis
   const lock = new FolderLock(config.dir)
-  let store: LmdbLedgerStore | undefined
+  const closing: (() => unknown)[] = [() => lock.release()]
   try {
-    store = new LmdbLedgerStore(config.dir)
-    return await run(config, genesis, store, lock, context)
+    return await run(config, genesis, context, closing)
   } catch (error) {
-    await store?.close()
-    lock.release()
+    for (const close of closing.reverse()) await close()
     throw error
   }
 }
 
+/** @param closing what to do in the end, the last one first */
 async function run(
   config: ValidatorConfig,
   genesis: GenesisFile,
-  store: LmdbLedgerStore,
-  lock: FolderLock,
   { signal, log, metrics }: RoleContext,
+  closing: (() => unknown)[],
 ): Promise<RunningRole> {
   const params = paramsOf(genesis)
+  const { chainId } = params
+  const seat = await findSeat(genesis, config.dir)
+  const store = new LmdbLedgerStore(config.dir)
+  closing.push(() => store.close())
   const ledger = await openLedger(store, genesis, config.dir)
   const state = {
     nonce: (address: Address) => ledger.getNonce(address),
     balance: (address: Address) => ledger.getBalance(address),
     nextBaseFee: () => ledger.nextBaseFee,
   }
-  const { chainId } = params
   const mempool = await openMempool({ chainId, state, metrics, log, dir: config.dir, limits: config.mempool })
-  const heartbeatMs = (config.heartbeatSlots ?? HEARTBEAT_SLOTS) * params.slotMs
-  const orderer = new SingleOrderer(
-    { source: mempool, head: ledger.head, coinbase: config.coinbase ?? ZERO_ADDRESS },
-    {
-      room: { gas: params.blockGasLimit, bytes: BATCH_BYTES_MAX, count: BATCH_COUNT_MAX },
-      heartbeatMs,
-      spacingMs: config.spacingMs,
-    },
-  )
+  closing.push(() => mempool.close())
+
+  const member =
+    seat && (await openMember({ config, genesis, seat, ledger, mempool, context: { signal, log, metrics } }))
+  if (member) closing.push(() => member.close())
+  const heartbeatMs = (seat ? params.order.heartbeatSlots : (config.heartbeatSlots ?? HEARTBEAT_SLOTS)) * params.slotMs
+  const orderer: Orderer = member?.orderer ?? singleOrderer(config, params, ledger, mempool, heartbeatMs)
 
   let rpc: RpcServer | undefined
   const status = () => statusOf(params, genesis, ledger, mempool, orderer, rpc)
   const health = () => healthOf(ledger, heartbeatMs)
-  const view = new LedgerView({ ledger, mempool, clientVersion, status })
+  const view = new LedgerView({
+    ledger,
+    mempool,
+    clientVersion,
+    status,
+    peerCount: () => member?.orderer.connectedCount ?? 0,
+  })
   rpc = await startRpcServer({ chain: view, log: log.child({ part: 'rpc' }), metrics, health }, config.rpc)
+  closing.push(() => rpc.close())
 
   // Ends with the caller's signal, or with the first part that fails.
   const ending = new AbortController()
@@ -113,17 +128,31 @@ async function run(
       await executor.run(orderer, { signal: endSignal })
     } finally {
       ending.abort()
-      await rpc.close()
-      await mempool.close()
-      await store.close()
-      lock.release()
+      for (const close of closing.reverse()) await close()
       log.info('validator stopped', { height: ledger.head.number })
     }
   })()
   // Whoever waits for `stopped` gets the error; nobody need wait.
   stopped.catch(() => {})
-  log.info('validator ready', { rpcPort: rpc.port, height: ledger.head.number, chainId: params.chainId })
-  return { ports: { rpc: rpc.port }, status, health, stopped }
+  log.info('validator ready', { rpcPort: rpc.port, height: ledger.head.number, chainId, orderer: orderer.kind })
+  return { ports: { rpc: rpc.port, ...(member && { peer: member.port }) }, status, health, stopped }
+}
+
+function singleOrderer(
+  config: ValidatorConfig,
+  params: Params,
+  ledger: Ledger,
+  mempool: Mempool,
+  heartbeatMs: number,
+): SingleOrderer {
+  return new SingleOrderer(
+    { source: mempool, head: ledger.head, coinbase: config.coinbase ?? ZERO_ADDRESS },
+    {
+      room: { gas: params.blockGasLimit, bytes: BATCH_BYTES_MAX, count: BATCH_COUNT_MAX },
+      heartbeatMs,
+      spacingMs: config.spacingMs,
+    },
+  )
 }
 
 function statusOf(
@@ -131,7 +160,7 @@ function statusOf(
   genesis: GenesisFile,
   ledger: Ledger,
   mempool: Mempool,
-  orderer: SingleOrderer,
+  orderer: Orderer,
   rpc: RpcServer | undefined,
 ): object {
   const { head } = ledger
@@ -149,8 +178,6 @@ function statusOf(
     baseFeeWei: ledger.nextBaseFee.toString(),
     mempool: { ...mempool.counts(), bytes: mempool.bytes },
     orderer: orderer.status(),
-    // A single validator has nobody to talk to.
-    peers: [],
     rpc: rpc?.counts,
   }
 }

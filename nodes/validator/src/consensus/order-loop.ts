@@ -1,0 +1,271 @@
+import {
+  type Block,
+  type Checkpoint,
+  type Commit,
+  type Evidence,
+  encodeMessage,
+  type HeaderVote,
+  type Message,
+  R2s,
+  type R2sConfig,
+  type R2sEffect,
+  type R2sEvent,
+  type RefusalCode,
+} from '@cumulus/r2s'
+import type { Logger } from '@cumulus/service'
+import type { CoinKeeper } from './coin-keeper.ts'
+import { ConsensusError } from './consensus-error.ts'
+import type { ConsensusMetrics } from './consensus-metrics.ts'
+import type { Members } from './members.ts'
+import type { SteadyClock } from './steady-clock.ts'
+import type { FoundLog, WriteAheadLog } from './write-ahead-log.ts'
+
+/** What an own block brings. */
+export interface OwnContents {
+  readonly payload: Uint8Array
+  readonly txCount: number
+  readonly votes: readonly HeaderVote[]
+}
+
+export interface OrderLoopHooks {
+  /** Resolves when the next own block may be made; undefined: now. */
+  room(): Promise<void> | undefined
+  /** Contents of the next own block: at most so many bytes of transactions, none at all if 0. */
+  contents(payloadBytesMax: number): OwnContents
+  committed(commit: Commit): void
+  /** A block of any member was accepted, the own one too: its votes may be counted. */
+  accepted(block: Block): void
+  /** Own transactions that will never be ordered. */
+  returned(block: Block): void
+  behind(): void
+  equivocation(evidence: Evidence): void
+  /** The member cannot go on. */
+  failed(error: ConsensusError): void
+}
+
+export interface OrderLoopComponents {
+  readonly config: Omit<R2sConfig, 'coin'>
+  readonly coin: CoinKeeper
+  readonly wal: WriteAheadLog
+  readonly members: Members
+  readonly clock: SteadyClock
+  readonly hooks: OrderLoopHooks
+  readonly metrics: ConsensusMetrics
+  readonly log: Logger
+}
+
+type Event = R2sEvent extends infer Each ? (Each extends R2sEvent ? Omit<Each, 'nowMs'> : never) : never
+
+/** Joins the core of R²S to the world: events in, and what it wants done is done, in its order. Decides nothing. */
+export class OrderLoop {
+  readonly core: R2s
+  readonly #components: OrderLoopComponents
+  readonly #events: Event[] = []
+  #isRunning = false
+  #isStopped = false
+  #isStarted = false
+  #timer: NodeJS.Timeout | undefined
+  #isPersisting = false
+  #lastOwnBlock: Block | undefined
+  #silencedAt: number | undefined
+
+  constructor(components: OrderLoopComponents) {
+    this.#components = components
+    this.core = new R2s({ ...components.config, coin: components.coin.rule })
+  }
+
+  /** Round in which the member met a block of its own that it did not sign, if it did. */
+  get silencedAt(): number | undefined {
+    return this.#silencedAt
+  }
+
+  /** Whether no own block is on its way to the disk: then the log may be begun anew. */
+  get mayRotate(): boolean {
+    return this.#isStarted && !this.#isPersisting
+  }
+
+  /** Once, before anything else. Commits that the log holds are told again. */
+  start(found: FoundLog): void {
+    const { clock, hooks, config } = this.#components
+    if (found.kind === 'log') {
+      for (const block of found.blocks) {
+        hooks.accepted(block)
+        if (block.header.author === config.member) this.#lastOwnBlock = block
+      }
+    }
+    this.#isStarted = true
+    this.#isRunning = true
+    this.#perform(this.core.start(found, clock.nowMs()))
+    this.#pump()
+  }
+
+  step(event: Event): void {
+    if (this.#isStopped || !this.#isStarted) return
+    this.#events.push(event)
+    if (!this.#isRunning) this.#pump()
+  }
+
+  stop(): void {
+    this.#isStopped = true
+    clearTimeout(this.#timer)
+  }
+
+  /** Where the order is continued from after `checkpoint`, as a log that begins now would tell it. */
+  async rotate(height: bigint): Promise<void> {
+    const checkpoint: Checkpoint = this.core.checkpoint()
+    const blocks = this.core.window()
+    const own = this.#lastOwnBlock
+    // However long ago: nothing at or below its round may be signed again.
+    if (own && own.header.round <= checkpoint.gcRound) blocks.unshift(own)
+    await this.#components.wal.rotate(checkpoint, blocks, height)
+  }
+
+  #pump(): void {
+    this.#isRunning = true
+    try {
+      for (let event = this.#events.shift(); event && !this.#isStopped; event = this.#events.shift()) {
+        this.#perform(this.core.step({ ...event, nowMs: this.#components.clock.nowMs() } as R2sEvent))
+      }
+    } finally {
+      this.#isRunning = false
+    }
+  }
+
+  #perform(effects: readonly R2sEffect[]): void {
+    const { wal, hooks, metrics, log } = this.#components
+    for (const effect of effects) {
+      if (this.#isStopped) return
+      switch (effect.kind) {
+        case 'store':
+          wal.append({ kind: 'block', block: effect.block })
+          hooks.accepted(effect.block)
+          break
+        case 'persist':
+          this.#persist(effect.block)
+          break
+        case 'send':
+          this.#send(effect.message, effect.to)
+          break
+        case 'broadcast':
+          this.#send(effect.message)
+          break
+        case 'propose':
+          void this.#propose(effect.round, effect.coinRound, effect.payloadBytesMax)
+          break
+        case 'combine':
+          void this.#combine(effect)
+          break
+        case 'commit':
+          hooks.committed(effect.commit)
+          break
+        case 'wake':
+          this.#wakeAt(effect.atMs)
+          break
+        case 'equivocation':
+          log.error('a member signed two blocks of one round', {
+            member: effect.evidence.author,
+            round: effect.evidence.round,
+          })
+          hooks.equivocation(effect.evidence)
+          break
+        case 'bad-shares':
+          log.error('members signed wrong shares of the coin', { round: effect.round, members: effect.authors })
+          for (const author of effect.authors) metrics.badShares.inc({ member: author })
+          break
+        case 'refuse':
+          this.#refused(effect.from, effect.code)
+          break
+        case 'returned':
+          hooks.returned(effect.block)
+          break
+        case 'behind':
+          log.warn('the others have collected away what is missing here', { gcRound: effect.gcRound })
+          hooks.behind()
+          break
+        case 'silenced':
+          this.#silencedAt = effect.round
+          log.error('somebody else signs with the key of this member: it signs no more in this era', {
+            round: effect.round,
+          })
+          break
+        case 'halt':
+          this.#fail('FAULT_BOUND_BROKEN', `${effect.code} in round ${effect.round}, member ${effect.author}`, {
+            code: effect.code,
+            round: effect.round,
+            author: effect.author,
+          })
+          break
+      }
+    }
+  }
+
+  #refused(from: number, code: RefusalCode): void {
+    this.#components.metrics.refused.inc({ code })
+    this.#components.log.debug('message refused', { from, code })
+  }
+
+  #fail(code: ConsensusError['code'], message: string, details: Record<string, unknown>, cause?: unknown): void {
+    if (this.#isStopped) return
+    this.stop()
+    this.#components.hooks.failed(new ConsensusError(code, message, details, { cause }))
+  }
+
+  #persist(block: Block): void {
+    const { wal, hooks } = this.#components
+    const { round } = block.header
+    this.#isPersisting = true
+    wal.persist(block).then(
+      () => {
+        this.#isPersisting = false
+        this.#lastOwnBlock = block
+        if (this.#isStopped) return
+        hooks.accepted(block)
+        this.step({ kind: 'persisted', round })
+      },
+      (cause) => this.#fail('LOG_FAILED', 'an own block cannot be stored', { round }, cause),
+    )
+  }
+
+  #send(message: Message, to?: number): void {
+    const { members, metrics } = this.#components
+    const bytes = encodeMessage(message)
+    metrics.sentBytes.inc({ kind: message.kind }, bytes.length * (to === undefined ? this.core.committee.size - 1 : 1))
+    if (to === undefined) members.broadcast(bytes)
+    else members.send(to, bytes)
+  }
+
+  async #propose(round: number, coinRound: number | null, payloadBytesMax: number): Promise<void> {
+    const { coin, hooks, log } = this.#components
+    let coinShare: Uint8Array | null = null
+    try {
+      if (coinRound !== null) coinShare = await coin.share(coinRound)
+    } catch (cause) {
+      log.error('no share of the coin', { round: coinRound, error: cause })
+      return this.#fail('BAD_KEY', 'the share of the coin cannot be computed', { round: coinRound }, cause)
+    }
+    const room = hooks.room()
+    if (room) await room
+    if (this.#isStopped) return
+    this.step({ kind: 'proposal', round, coinShare, ...hooks.contents(payloadBytesMax) })
+  }
+
+  async #combine({ round, shares }: R2sEffect & { kind: 'combine' }): Promise<void> {
+    const { coin, metrics } = this.#components
+    const end = metrics.coinSeconds.startTimer()
+    try {
+      const sum = await coin.combine(round, shares)
+      end()
+      const value = 'value' in sum ? sum.value : null
+      const badShares = 'badShares' in sum ? sum.badShares : []
+      this.step({ kind: 'coin', round, value, badShares })
+    } catch (cause) {
+      this.#fail('BAD_KEY', 'the coin cannot be computed', { round }, cause)
+    }
+  }
+
+  #wakeAt(atMs: number): void {
+    clearTimeout(this.#timer)
+    const delayMs = Math.max(0, Math.ceil(atMs - this.#components.clock.nowMs()))
+    this.#timer = setTimeout(() => this.step({ kind: 'tick' }), delayMs)
+  }
+}

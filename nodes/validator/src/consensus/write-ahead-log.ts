@@ -1,0 +1,336 @@
+import { type FileHandle, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { concatBytes, equalBytes, utf8Encode } from '@cumulus/bytes'
+import { type Block, type Checkpoint, encodeLogRecord, type LogRecord, readLog } from '@cumulus/r2s'
+import { ConsensusError } from './consensus-error.ts'
+
+/** Whose log it is. */
+export interface LogOwner {
+  readonly chainId: bigint
+  readonly era: number
+  readonly member: number
+}
+
+/**
+ * What a log tells at start (R²S, section 2.10). `fresh`: this member certainly never signed. `lost`: it may have signed
+ * what nobody here remembers.
+ */
+export type FoundLog =
+  | { readonly kind: 'fresh' }
+  | { readonly kind: 'lost'; readonly reason: string }
+  | {
+      readonly kind: 'log'
+      readonly checkpoint: Checkpoint | null
+      readonly blocks: readonly Block[]
+      /** Height of the chain when all commits before the log's beginning had been executed. */
+      readonly height: bigint
+      readonly damage: 'none' | 'torn'
+    }
+
+/*
+ * The file, little-endian; after the head come records as @cumulus/r2s draws them.
+ *
+ *   offset  size  field
+ *        0     8  "CUMWAL" 1 0
+ *        8     8  chainId
+ *       16     4  era
+ *       20     4  member
+ *       24     8  height
+ */
+const MAGIC = Uint8Array.of(...utf8Encode('CUMWAL'), 1, 0)
+const HEAD_BYTES = 32
+const OWNER_END = 24
+
+const LOG_FILE = 'wal.log'
+/** There while it is not known what this member signed before it lost its log. */
+const LOST_FILE = 'LOST'
+/** Beside the log's folder, so that it outlives the folder: this member has signed. */
+const SIGNED_FILE = 'order.signed'
+
+/** Records of others wait in memory until an own block is written, but not more than this. */
+const BUFFER_BYTES_MAX = 2 ** 20
+/** The log is begun anew when it has grown to this and to four times what it began with: about 20,000 blocks, a second to read. */
+const ROTATE_BYTES = 8 * 2 ** 20
+const ROTATE_FACTOR = 4
+
+/**
+ * What this member must not forget, in one file: `<folder>/order/wal.log`. An own block is in it, with all before it,
+ * before anybody else sees the block. Kept short by `rotate`, which replaces the file as a whole by a rename.
+ *
+ * Calls are carried out in their order. After a failure all fail: nothing may be signed any more.
+ */
+export class WriteAheadLog {
+  readonly #folder: string
+  readonly #owner: LogOwner
+  readonly #onSync: (seconds: number) => void
+  #file: FileHandle
+  /** Where the next record goes. */
+  #offset: number
+  #rotateAt: number
+  #hasSigned: boolean
+  #isLost: boolean
+  #buffer: Uint8Array[] = []
+  #bufferedBytes = 0
+  #tail: Promise<void> = Promise.resolve()
+  #failure: ConsensusError | undefined
+  #isClosed = false
+
+  private constructor(
+    folder: string,
+    owner: LogOwner,
+    file: FileHandle,
+    state: { offset: number; rotateAt: number; hasSigned: boolean; isLost: boolean },
+    onSync: (seconds: number) => void,
+  ) {
+    this.#folder = folder
+    this.#owner = owner
+    this.#file = file
+    this.#offset = state.offset
+    this.#rotateAt = state.rotateAt
+    this.#hasSigned = state.hasSigned
+    this.#isLost = state.isLost
+    this.#onSync = onSync
+  }
+
+  /**
+   * Opens the log of `folder`, or begins one.
+   *
+   * @param chainHeight with blocks in the chain and no log, the log was lost
+   * @param onSync told how long each write of an own block took
+   * @throws ConsensusError OTHER_LOG, LOG_FAILED
+   */
+  static async open(
+    folder: string,
+    owner: LogOwner,
+    chainHeight: bigint,
+    onSync: (seconds: number) => void = () => {},
+  ): Promise<{ wal: WriteAheadLog; found: FoundLog }> {
+    try {
+      const dir = join(folder, 'order')
+      await mkdir(dir, { recursive: true })
+      await rm(join(dir, `${LOG_FILE}.new`), { force: true })
+      const hasSigned = await exists(join(folder, SIGNED_FILE))
+      const found = await readLogOf(folder, owner, hasSigned || chainHeight > 0n)
+      if (found.kind === 'log') {
+        const file = await open(join(dir, LOG_FILE), 'r+')
+        if (found.damage === 'torn') {
+          await file.truncate(found.validBytes)
+          await file.datasync()
+        }
+        const state = { offset: found.validBytes, rotateAt: ROTATE_BYTES, hasSigned, isLost: false }
+        return { wal: new WriteAheadLog(folder, owner, file, state, onSync), found }
+      }
+      if (found.kind === 'lost') await writeDurably(join(dir, LOST_FILE), `${found.reason}\n`, dir)
+      const file = await createLog(dir, owner, chainHeight, [])
+      const state = {
+        offset: HEAD_BYTES,
+        rotateAt: ROTATE_BYTES,
+        hasSigned,
+        isLost: found.kind === 'lost',
+      }
+      return { wal: new WriteAheadLog(folder, owner, file, state, onSync), found }
+    } catch (cause) {
+      if (cause instanceof ConsensusError) throw cause
+      throw new ConsensusError('LOG_FAILED', `the log of ${folder} cannot be opened`, { folder }, { cause })
+    }
+  }
+
+  get bytes(): number {
+    return this.#offset + this.#bufferedBytes
+  }
+
+  /** Whether it has grown enough to be begun anew. */
+  get isLong(): boolean {
+    return this.bytes >= this.#rotateAt
+  }
+
+  /** Goes to the disk with the next own block at the latest. */
+  append(record: LogRecord): void {
+    const bytes = encodeLogRecord(record)
+    this.#buffer.push(bytes)
+    this.#bufferedBytes += bytes.length
+    // Who failed already has been told.
+    if (this.#bufferedBytes >= BUFFER_BYTES_MAX) this.flush().catch(() => {})
+  }
+
+  /** Writes what waits, without waiting for the disk. */
+  flush(): Promise<void> {
+    const waiting = this.#take()
+    return this.#then(() => this.#write(waiting))
+  }
+
+  /**
+   * Resolves when the own block, and everything appended before it, is on the disk.
+   *
+   * @throws ConsensusError LOG_FAILED
+   */
+  persist(block: Block): Promise<void> {
+    this.append({ kind: 'block', block })
+    const waiting = this.#take()
+    return this.#then(async () => {
+      const startMs = performance.now()
+      await this.#write(waiting)
+      await this.#file.datasync()
+      this.#onSync((performance.now() - startMs) / 1000)
+      if (this.#hasSigned && !this.#isLost) return
+      // Before anybody sees the block: that there is one, and that the log knows again what was signed last.
+      const dir = join(this.#folder, 'order')
+      await writeDurably(join(this.#folder, SIGNED_FILE), 'This member has signed blocks of the order.\n', this.#folder)
+      this.#hasSigned = true
+      await rm(join(dir, LOST_FILE), { force: true })
+      await syncFolder(dir)
+      this.#isLost = false
+    })
+  }
+
+  /**
+   * Begins the log anew. No own block may be on its way to the disk.
+   *
+   * @param height of the chain, with all commits before the checkpoint executed and stored
+   * @param blocks the window above the checkpoint, parents first, and the last own block
+   */
+  rotate(checkpoint: Checkpoint, blocks: readonly Block[], height: bigint): Promise<void> {
+    const records: LogRecord[] = [{ kind: 'checkpoint', checkpoint }]
+    for (const block of blocks) records.push({ kind: 'block', block })
+    const encoded = records.map(encodeLogRecord)
+    this.#take() // all of it is in the window, or below it
+    return this.#then(async () => {
+      const old = this.#file
+      this.#file = await createLog(join(this.#folder, 'order'), this.#owner, height, encoded)
+      await old.close()
+      this.#offset = encoded.reduce((sum, { length }) => sum + length, HEAD_BYTES)
+      this.#rotateAt = Math.max(ROTATE_BYTES, ROTATE_FACTOR * this.#offset)
+    })
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    await this.flush().catch(() => {})
+    await this.#file.close()
+  }
+
+  #take(): Uint8Array[] {
+    const waiting = this.#buffer
+    this.#buffer = []
+    this.#bufferedBytes = 0
+    return waiting
+  }
+
+  async #write(records: readonly Uint8Array[]): Promise<void> {
+    if (records.length === 0) return
+    const bytes = concatBytes(...records)
+    for (let done = 0; done < bytes.length; ) {
+      const { bytesWritten } = await this.#file.write(bytes, done, bytes.length - done, this.#offset)
+      done += bytesWritten
+      this.#offset += bytesWritten
+    }
+  }
+
+  #then(work: () => Promise<void>): Promise<void> {
+    const done = this.#tail.then(async () => {
+      if (this.#failure) throw this.#failure
+      try {
+        await work()
+      } catch (cause) {
+        this.#failure = new ConsensusError('LOG_FAILED', 'the log cannot be written', {}, { cause })
+        throw this.#failure
+      }
+    })
+    this.#tail = done.catch(() => {})
+    return done
+  }
+}
+
+type Read = Exclude<FoundLog, { kind: 'log' }> | (Extract<FoundLog, { kind: 'log' }> & { readonly validBytes: number })
+
+async function readLogOf(folder: string, owner: LogOwner, maySign: boolean): Promise<Read> {
+  const path = join(folder, 'order', LOG_FILE)
+  if (await exists(join(folder, 'order', LOST_FILE))) {
+    return { kind: 'lost', reason: 'it stopped before it knew again what it had signed' }
+  }
+  let bytes: Uint8Array
+  try {
+    bytes = new Uint8Array(await readFile(path))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    return maySign ? { kind: 'lost', reason: 'there is no log' } : { kind: 'fresh' }
+  }
+  const damaged = async (reason: string): Promise<Read> => {
+    await rename(path, `${path}.damaged`)
+    return { kind: 'lost', reason }
+  }
+  // It came into being by a rename, so a crash cannot have cut it here.
+  if (bytes.length < HEAD_BYTES || !equalBytes(bytes.subarray(0, MAGIC.length), MAGIC)) {
+    return damaged('the log has no head')
+  }
+  if (!equalBytes(bytes.subarray(0, OWNER_END), headOf(owner, 0n).subarray(0, OWNER_END))) {
+    throw new ConsensusError('OTHER_LOG', `${path} is the log of another chain, era or seat`, { path })
+  }
+  const height = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(OWNER_END, true)
+  const { checkpoint, blocks, validBytes, damage } = readLog(bytes.subarray(HEAD_BYTES))
+  if (damage === 'corrupt') return damaged(`the log is damaged at byte ${HEAD_BYTES + validBytes}`)
+  return { kind: 'log', checkpoint, blocks, height, damage, validBytes: HEAD_BYTES + validBytes }
+}
+
+function headOf({ chainId, era, member }: LogOwner, height: bigint): Uint8Array {
+  const head = new Uint8Array(HEAD_BYTES)
+  const view = new DataView(head.buffer)
+  head.set(MAGIC)
+  view.setBigUint64(8, chainId, true)
+  view.setUint32(16, era, true)
+  view.setUint32(20, member, true)
+  view.setBigUint64(OWNER_END, height, true)
+  return head
+}
+
+/** A whole log takes the place of the one before, or nothing has changed. */
+async function createLog(
+  dir: string,
+  owner: LogOwner,
+  height: bigint,
+  records: readonly Uint8Array[],
+): Promise<FileHandle> {
+  const path = join(dir, LOG_FILE)
+  const file = await open(`${path}.new`, 'w+')
+  try {
+    await file.writeFile(concatBytes(headOf(owner, height), ...records))
+    await file.sync()
+    await rename(`${path}.new`, path)
+    await syncFolder(dir)
+    return file
+  } catch (error) {
+    await file.close()
+    throw error
+  }
+}
+
+async function writeDurably(path: string, text: string, folder: string): Promise<void> {
+  const file = await open(path, 'w', 0o600)
+  try {
+    await file.writeFile(text)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await syncFolder(folder)
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r')
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path)
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
+    throw error
+  }
+}
