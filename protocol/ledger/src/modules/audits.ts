@@ -1,6 +1,7 @@
 import { bytesToHex, hexToBytes } from '@cumulus/bytes'
 import { keccak256 } from '@cumulus/hash'
 import {
+  type BlockPlace,
   blockCount,
   chal,
   challengeOver,
@@ -17,6 +18,7 @@ import { type Address, groupId, seat as seatNumber, stripeNumber } from '@cumulu
 import { type C, challengeState, penaltyCause, proofFailure } from './audit-state.ts'
 import { minerState, miners } from './miners.ts'
 import { earn } from './rewards.ts'
+import { ZERO_ADDRESS } from './rules.ts'
 import { storage } from './storage.ts'
 import { teeWorkers } from './tee-workers.ts'
 
@@ -54,7 +56,7 @@ export function verifyAnswers(c: C): void {
   const keys = new Map<Address, ReturnType<typeof keyFor>>()
   for (let i = from; i < end; i++) {
     const miner = c.s.answers.get(i)
-    c.s.answers.set(i, ZERO)
+    c.s.answers.set(i, ZERO_ADDRESS)
     claims.push({ miner, claim: claimOf(c, miner, keys) })
     c.s.answerOf.at(miner).clear()
   }
@@ -69,8 +71,6 @@ export function verifyAnswers(c: C): void {
   }
 }
 
-const ZERO: Address = `0x${'0'.repeat(40)}`
-
 function keyFor(c: C, worker: Address) {
   return c.ask(teeWorkers).keyOf(worker)
 }
@@ -83,11 +83,13 @@ function claimOf(c: C, miner: Address, keys: Map<Address, ReturnType<typeof keyF
   // A worker that has left, and maybe come back with another key, after the challenge.
   if (known === undefined || known.sinceBlock > issuedAtBlock) return undefined
   const { dropped, entries, proof } = c.s.answerOf.at(miner).get()
-  const places = decodeEntries(entries).map((place) => {
+  const places: BlockPlace[] = []
+  for (const place of decodeEntries(entries)) {
     const seat = c.ask(storage).seatOf(place.group, miner)
-    if (seat === undefined) throw new Error(`${miner} was challenged in group ${place.group}, where it has no seat`)
-    return { ...place, seat: seatNumber(seat) }
-  })
+    // Somebody else sits there now.
+    if (seat === undefined) return undefined
+    places.push({ ...place, seat: seatNumber(seat) })
+  }
   const challenge = withoutEntries(challengeOver(hexToBytes(seed), places, podrParams(c)), dropped)
   return { proof, challenge, key: known.key }
 }

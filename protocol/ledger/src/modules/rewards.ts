@@ -21,8 +21,8 @@ export function earn(c: C, miner: Address, points: bigint): void {
   const era = BigInt(c.block.era)
   const account = c.s.rewards.at(miner)
   const { earnedCount, settledCount } = account.get()
-  const last = c.s.earned.at(miner).at(earnedCount - 1)
-  if (earnedCount > settledCount && last.field('era').get() === era) {
+  const last = earnedCount > settledCount ? c.s.earned.at(miner).at(earnedCount - 1) : undefined
+  if (last?.field('era').get() === era) {
     last.update({ points: last.field('points').get() + points })
   } else {
     c.s.earned.at(miner).at(earnedCount).set({ era, points })
