@@ -1,4 +1,5 @@
 export { BlockExecutor } from './block-executor.ts'
+export { CertificateStore } from './certificate-store.ts'
 export { clientVersion } from './client-version.ts'
 export { ExecutionError, type ExecutionErrorCode } from './execution-error.ts'
 export { FolderLock } from './folder-lock.ts'

@@ -33,6 +33,7 @@ import {
   type ViewReceipt,
 } from '@cumulus/rpc'
 import type { Address } from '@cumulus/types'
+import type { CertificateStore } from './certificate-store.ts'
 import type { Mempool } from './mempool.ts'
 import { MempoolView } from './mempool-view.ts'
 import { viewTransaction } from './view-transaction.ts'
@@ -42,6 +43,8 @@ interface LedgerViewComponents {
   readonly peerCount?: () => number
   /** How far a node that follows others is behind them; undefined at the tip. Absent: this node is the tip. */
   readonly syncing?: ChainView['syncing']
+  /** What a committee certified is final. Absent: one validator decides for ever, and all that is executed is final. */
+  readonly certificates?: Pick<CertificateStore, 'highest'>
   readonly ledger: Ledger
   readonly mempool: Mempool
   readonly clientVersion: string
@@ -69,10 +72,12 @@ export class LedgerView implements ChainView {
   readonly syncing: ChainView['syncing']
   readonly #ledger: Ledger
   readonly #mempool: Mempool
+  readonly #certificates: Pick<CertificateStore, 'highest'> | undefined
   readonly #recent = new Map<bigint, RecentBlock>()
   readonly #blockListeners = new Set<(block: ViewBlock) => void>()
 
-  constructor({ ledger, mempool, clientVersion, status, peerCount, syncing }: LedgerViewComponents) {
+  constructor({ ledger, mempool, certificates, clientVersion, status, peerCount, syncing }: LedgerViewComponents) {
+    this.#certificates = certificates
     this.#ledger = ledger
     this.#mempool = mempool
     this.chainId = ledger.params.chainId
@@ -94,9 +99,11 @@ export class LedgerView implements ChainView {
     return this.block(this.#ledger.head.number)!
   }
 
-  /** One validator decides for ever: what is executed is final. */
   finalizedNumber(): bigint {
-    return this.#ledger.head.number
+    const executed = this.#ledger.head.number
+    if (!this.#certificates) return executed
+    const certified = this.#certificates.highest ?? 0n
+    return certified < executed ? certified : executed
   }
 
   nextBaseFee(): bigint {
