@@ -83,6 +83,8 @@ export interface SlabStatus {
   readonly writtenCells: number
   readonly pendingFragments: number
   readonly corruptFragments: number
+  readonly taggedFragments: number
+  readonly unconfirmedTags: number
   readonly indexBytes: number
   readonly direct: boolean
 }
@@ -109,6 +111,8 @@ export class SlabStore {
   readonly #inline: Table
   readonly #pending: Table
   readonly #corrupt: Table
+  readonly #tags: Table
+  readonly #unconfirmed: Table
   readonly #meta: Table
   readonly #cells: CellMap
   readonly #guard: SpaceGuard
@@ -133,6 +137,8 @@ export class SlabStore {
     this.#inline = database.table('inline')
     this.#pending = database.table('pending')
     this.#corrupt = database.table('corrupt')
+    this.#tags = database.table('tags')
+    this.#unconfirmed = database.table('unconfirmed')
     this.#meta = database.table('meta')
     this.#cells = cells
     this.#guard = guard
@@ -267,14 +273,72 @@ export class SlabStore {
       const info = this.info(key)
       if (!info) return false
       await this.#database.write((batch) => {
-        for (const table of [this.#fragments, this.#inline, this.#pending, this.#corrupt]) {
-          batch.delete(table, encodedKey)
-        }
+        for (const table of this.#tablesByFragment) batch.delete(table, encodedKey)
       })
       if (info.cell === undefined) this.#inlineCount--
       else this.#retire(info.cell)
       return true
     })
+  }
+
+  get #tablesByFragment(): Table[] {
+    return [this.#fragments, this.#inline, this.#pending, this.#corrupt, this.#tags, this.#unconfirmed]
+  }
+
+  /**
+   * Keeps what proves a fragment: the tags of its stripe, as bytes of the caller's. They are unconfirmed at first, and go
+   * when the fragment goes. False if there is no such fragment.
+   */
+  putTags(key: FragmentKey, tags: Uint8Array): Promise<boolean> {
+    const encodedKey = encodeKey(key)
+    return this.#queue.run(encodedKey.toHex(), async () => {
+      this.#assertOpen()
+      if (!this.#fragments.has(encodedKey)) return false
+      await this.#database.write((batch) => {
+        batch.put(this.#tags, encodedKey, tags)
+        batch.put(this.#unconfirmed, encodedKey, EMPTY)
+      })
+      return true
+    })
+  }
+
+  getTags(key: FragmentKey): Uint8Array | undefined {
+    return this.#tags.get(encodeKey(key))
+  }
+
+  /** They are no good, or no longer. */
+  dropTags(key: FragmentKey): Promise<void> {
+    const encodedKey = encodeKey(key)
+    return this.#queue.run(encodedKey.toHex(), () =>
+      this.#database.write((batch) => {
+        batch.delete(this.#tags, encodedKey)
+        batch.delete(this.#unconfirmed, encodedKey)
+      }),
+    )
+  }
+
+  /** Whether others know that the tags are here. Nothing happens where there are none. */
+  markConfirmed(key: FragmentKey, isConfirmed: boolean): Promise<void> {
+    const encodedKey = encodeKey(key)
+    return this.#queue.run(encodedKey.toHex(), async () => {
+      if (isConfirmed) await this.#unconfirmed.delete(encodedKey)
+      else if (this.#tags.has(encodedKey)) await this.#unconfirmed.put(encodedKey, EMPTY)
+    })
+  }
+
+  isConfirmed(key: FragmentKey): boolean {
+    const encodedKey = encodeKey(key)
+    return this.#tags.has(encodedKey) && !this.#unconfirmed.has(encodedKey)
+  }
+
+  /** Fragments whose tags are not confirmed, in order of group, stripe, seat. */
+  *unconfirmedKeys(): Generator<FragmentKey> {
+    for (const { key } of this.#unconfirmed.range()) yield decodeKey(key)
+  }
+
+  /** Fragments with tags. */
+  *taggedKeys(): Generator<FragmentKey> {
+    for (const { key } of this.#tags.range()) yield decodeKey(key)
   }
 
   /** The chain knows the stripe. False if there is no such fragment, or it was known already. */
@@ -382,6 +446,8 @@ export class SlabStore {
       writtenCells: this.#cells.writtenCount,
       pendingFragments: this.#pending.count,
       corruptFragments: this.#corrupt.count,
+      taggedFragments: this.#tags.count,
+      unconfirmedTags: this.#unconfirmed.count,
       indexBytes: this.#database.fileBytes,
       direct: this.#slabs.direct,
     }

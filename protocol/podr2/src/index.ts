@@ -11,7 +11,7 @@ export {
   type TaggedRange,
   withoutEntries,
 } from './chal.ts'
-export { checkTags } from './check-tags.ts'
+export { checkTags, TagCheck } from './check-tags.ts'
 export { type ChallengedPlace, decodeEntries, ENTRY_BYTES, encodeEntries } from './entries.ts'
 export {
   decodePowers,

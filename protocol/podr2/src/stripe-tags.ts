@@ -7,9 +7,10 @@ import { TAG_BYTES } from './tag-gen.ts'
 
 /**
  * Tags of all seats of a stripe: every seat keeps them all, so that whoever rebuilds a fragment finds its tags at any
- * neighbour. Seat after seat, block after block, 48 bytes each; all fragments of a stripe have as many blocks.
+ * neighbour. Seat after seat, block after block, 48 bytes each.
  *
- * @param fragmentBytes length of each fragment of the stripe
+ * @param fragmentBytes length of a full fragment: the chain does not know how short a segment is, so all blocks have tags, and
+ *   what is not there counts as zeros
  */
 export function stripeTagsBytes(fragmentBytes: number, seatCount: number, params: PodrParams): number {
   return seatCount * blockCount(fragmentBytes, params) * TAG_BYTES
