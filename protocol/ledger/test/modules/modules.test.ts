@@ -13,6 +13,7 @@ describe('the modules of a chain', () => {
       [
         'Treasury c0a',
         'Parameters c0b',
+        'Staking c01',
         'TeeWorkers c04',
         'Miners c03',
         'Territories c05',
