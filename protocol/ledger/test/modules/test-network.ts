@@ -4,6 +4,7 @@ import { minimal, type Params } from '@cumulus/params'
 import { Ed25519Key } from '@cumulus/signature'
 import { signReceipt } from '@cumulus/storage'
 import { type Address, groupId, seat, stripeNumber } from '@cumulus/types'
+import type { ModuleGenesis } from '../../src/framework/index.ts'
 import { gateways, miners, modulesFor, registrationMessage, storage, territories } from '../../src/modules/index.ts'
 import { TestChain } from '../framework/test-chain.ts'
 
@@ -35,8 +36,14 @@ export function peerKeyOf(account: Address): Ed25519Key {
 export class TestNetwork extends TestChain {
   readonly params: Params
 
-  constructor({ params = minimal as Params, minerCount = 0, units = 100 } = {}) {
-    super(modulesFor(params), { params })
+  constructor({
+    params = minimal as Params,
+    minerCount = 0,
+    units = 100,
+    modules = modulesFor(params),
+    genesis = {} as ModuleGenesis,
+  } = {}) {
+    super(modules, { params, genesis })
     this.params = params
     for (const one of [owner, gateway, stranger]) this.fund(one, 1_000_000n * TOKEN)
     for (let i = 1; i <= minerCount; i++) this.registerMiner(account(i), { units })
