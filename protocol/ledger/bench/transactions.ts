@@ -5,17 +5,11 @@
  *     node --conditions=@cumulus/source protocol/ledger/bench/transactions.ts [transactions per block] [blocks] [accounts]
  */
 import { hexToBytes } from '@cumulus/bytes'
-import { createBlock } from '@ethereumjs/block'
-import { createEVM } from '@ethereumjs/evm'
-import { createMPT } from '@ethereumjs/mpt'
-import { MerkleStateManager } from '@ethereumjs/statemanager'
 import { createTxFromRLP, type TypedTransaction } from '@ethereumjs/tx'
-import { Account, Address as EvmAddress } from '@ethereumjs/util'
-import { createVM, runTx, type VM } from '@ethereumjs/vm'
+import { runTx, type VM } from '@ethereumjs/vm'
 import { encodeFunctionData } from 'viem'
 import { decodeTransaction, type Ledger, ModuleRegistry, type Transaction } from '../src/index.ts'
 import { moduleAbis, modulesFor } from '../src/modules/index.ts'
-import { wordToBytes } from '../src/trie/rlp.ts'
 import {
   account,
   batchOf,
@@ -23,12 +17,12 @@ import {
   ETHER,
   type Fixture,
   genesis,
-  MODULE,
   openLedger,
   params,
   sign,
   type TestAccount,
 } from '../test/chain/fixture.ts'
+import { beginReferenceBlock, openReference } from '../test/chain/reference.ts'
 import { balanceSlot, TOKEN_RUNTIME } from './token.ts'
 
 const [perBlock = 200, blockCount = 5, accountCount = 2_000] = process.argv.slice(2).map(Number)
@@ -79,21 +73,6 @@ const alloc = {
   },
 }
 
-async function openReference(): Promise<VM> {
-  const stateManager = new MerkleStateManager({ common, trie: await createMPT({ useKeyHashing: true }) })
-  const evm = await createEVM({ common, stateManager })
-  const vm = await createVM({ common, stateManager, evm })
-  for (const [address, { balance, code, storage }] of Object.entries(alloc) as [string, (typeof alloc)[string]][]) {
-    const at = new EvmAddress(hexToBytes(address))
-    await stateManager.putAccount(at, new Account(code ? 1n : 0n, balance ?? 0n))
-    if (code) await stateManager.putCode(at, code)
-    for (const { slot, value } of storage ?? [])
-      await stateManager.putStorage(at, wordToBytes(slot), wordToBytes(value))
-  }
-  await stateManager.flush()
-  return vm
-}
-
 /** ms per block of ours. */
 async function runOurs(ledger: Ledger, transactions: Transaction[]): Promise<number> {
   const start = performance.now()
@@ -107,18 +86,7 @@ async function runOurs(ledger: Ledger, transactions: Transaction[]): Promise<num
 /** ms per block of the reference, with the state root at its end and no receipts trie, header or disk. */
 async function runReference(vm: VM, ledger: Ledger, transactions: TypedTransaction[]): Promise<number> {
   const header = ledger.head
-  const block = createBlock(
-    {
-      header: {
-        number: header.number,
-        coinbase: new EvmAddress(hexToBytes(header.coinbase)),
-        timestamp: header.timestamp,
-        gasLimit: header.gasLimit,
-        baseFeePerGas: header.baseFee,
-      },
-    },
-    { common },
-  )
+  const block = await beginReferenceBlock(vm, header)
   const start = performance.now()
   for (const tx of transactions) await runTx(vm, { tx, block })
   const root = await vm.stateManager.getStateRoot()
@@ -137,12 +105,7 @@ for (const [kind, make] of Object.entries(kinds)) {
     genesis: { ...genesis, alloc },
     ...(moduleKinds.includes(kind) ? { modules: new ModuleRegistry(modulesFor(params)) } : {}),
   })
-  const vm = moduleKinds.includes(kind) ? undefined : await openReference()
-  if (vm) {
-    await vm.stateManager.putAccount(new EvmAddress(hexToBytes(MODULE)), new Account(1n))
-    await vm.stateManager.putCode(new EvmAddress(hexToBytes(MODULE)), Uint8Array.of(0xfe))
-    await vm.stateManager.putStorage(new EvmAddress(hexToBytes(MODULE)), wordToBytes(1n), Uint8Array.of(7))
-  }
+  const vm = moduleKinds.includes(kind) ? undefined : await openReference(alloc)
   const [ours, theirs]: [number[], number[]] = [[], []]
   let i = 0
   for (let b = 0; b <= blockCount; b++) {

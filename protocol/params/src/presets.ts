@@ -44,6 +44,11 @@ export interface Params {
   /** Whether the Faucet module exists and how much it gives per call, in wei. 0 = no faucet. */
   readonly faucetGrant: bigint
   readonly blockGasLimit: bigint
+  /**
+   * Gas that transactions may use without making it dearer: above it the base fee rises. Bytecode runs at 5 to 10 million
+   * gas a second on one core; modules do many times that.
+   */
+  readonly gasPerSecond: bigint
   /** Issuance of tokens, and how what comes in is divided. */
   readonly economy: Economy
   readonly staking: StakingRules
@@ -225,6 +230,8 @@ export const mainnet: Params = {
   reservationEpochs: 6,
   faucetGrant: 0n,
   blockGasLimit: 60_000_000n,
+  // Half a full block every 6 s: at that spacing this is EIP-1559.
+  gasPerSecond: 5_000_000n,
   order,
   economy,
   staking: { minSelfStake: 3_000_000n * TOKEN, minBond: 100n * TOKEN, unbondingEras: 28, jailEras: 28 },
@@ -253,6 +260,8 @@ export const dev: Params = {
   reservationEpochs: 20,
   graceEpochs: 200,
   faucetGrant: 1_000n * TOKEN,
+  // Who loads a local network wants to see what it can do, not what it would cost.
+  gasPerSecond: 250_000_000n,
   staking: { ...mainnet.staking, minSelfStake: 1_000n * TOKEN, minBond: TOKEN },
   // A faucet's worth of votes decides, in a minute.
   governance: {

@@ -1,17 +1,29 @@
 import type { BlockHeader } from './header.ts'
 
-/** A full block raises the base fee by 1/8, an empty one lowers it by as much (EIP-1559). */
+/** The time between two blocks counts for what it is within these bounds. */
+const ELAPSED_MS = { min: 50, max: 6_000 } as const
+/** Using twice the target for `ELAPSED_MS.max` raises the base fee by 1/8, using nothing lowers it by as much. */
 const CHANGE_DENOMINATOR = 8n
-/** Blocks have twice the gas they aim at. */
-const ELASTICITY = 2n
 
-/** Base fee of the block after `parent`, in wei. It never falls below 7: an eighth of that is nothing. */
-export function nextBaseFee(parent: Pick<BlockHeader, 'baseFee' | 'gasUsed' | 'gasLimit'>): bigint {
-  const target = parent.gasLimit / ELASTICITY
-  if (parent.gasUsed === target) return parent.baseFee
-  if (parent.gasUsed > target) {
-    const rise = (parent.baseFee * (parent.gasUsed - target)) / target / CHANGE_DENOMINATOR
-    return parent.baseFee + (rise > 1n ? rise : 1n)
-  }
-  return parent.baseFee - (parent.baseFee * (target - parent.gasUsed)) / target / CHANGE_DENOMINATOR
+/**
+ * Base fee of the block after `parent`, in wei: EIP-1559 with a target of `gasPerSecond` for the time since the block
+ * before. Blocks come when there is something to order, now every 50 ms, now every 6 s; so a change is measured against
+ * the gas of 6 s, whatever the spacing. Where blocks are 6 s apart this is EIP-1559 to the wei; elsewhere the fee after
+ * a while depends on the gas used in it, not on how many blocks it came in. It never falls to 0: an eighth of 7 is nothing.
+ *
+ * @param elapsedMs between `parent` and the block before it
+ */
+export function nextBaseFee(
+  parent: Pick<BlockHeader, 'baseFee' | 'gasUsed'>,
+  elapsedMs: number,
+  { gasPerSecond }: { gasPerSecond: bigint },
+): bigint {
+  const { baseFee, gasUsed } = parent
+  const countedMs = Math.min(Math.max(elapsedMs, ELAPSED_MS.min), ELAPSED_MS.max)
+  const target = (gasPerSecond * BigInt(countedMs)) / 1000n
+  const unit = ((gasPerSecond * BigInt(ELAPSED_MS.max)) / 1000n) * CHANGE_DENOMINATOR
+  if (gasUsed === target) return baseFee
+  if (gasUsed < target) return baseFee - (baseFee * (target - gasUsed)) / unit
+  const rise = (baseFee * (gasUsed - target)) / unit
+  return baseFee + (rise > 1n ? rise : 1n)
 }

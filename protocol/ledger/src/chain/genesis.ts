@@ -7,6 +7,7 @@ import { LedgerError } from '../ledger-error.ts'
 import type { JournaledState } from '../state/journaled-state.ts'
 import type { Vm, VmBlock } from '../vm/vm.ts'
 import { buildPredeploys, type Predeploy } from './predeploy.ts'
+import { SYSTEM_CONTRACTS } from './system-contracts.ts'
 
 /** What one address starts with. */
 export interface GenesisAccount {
@@ -47,12 +48,19 @@ export async function buildGenesis(
   block: VmBlock,
 ): Promise<void> {
   const seen = new Set<string>()
+  for (const { address, code } of SYSTEM_CONTRACTS) {
+    seen.add(address)
+    state.setNonce(address, 1n)
+    state.setCode(address, code)
+  }
   let allocated = 0n
   for (const [address, account] of Object.entries(genesis.alloc) as [Address, GenesisAccount][]) {
     const key = address.toLowerCase()
     if (!/^0x[0-9a-f]{40}$/.test(key)) throw new LedgerError('BAD_GENESIS', `${address} is not an address`, { address })
     if (seen.has(key) || modules.has(address)) {
-      throw new LedgerError('BAD_GENESIS', `${address} is allocated twice or is a module`, { address })
+      throw new LedgerError('BAD_GENESIS', `${address} is allocated twice, or is a module or system contract`, {
+        address,
+      })
     }
     seen.add(key)
     state.setBalance(address, account.balance ?? 0n)

@@ -27,6 +27,7 @@ import { type HashedHeader, hashHeader, NO_CONSENSUS_ROOT } from './header.ts'
 import { META } from './keys.ts'
 import { type LogFilter, type PlacedLog, placedLogs, queryLogs } from './logs.ts'
 import { consensusReceipt, indexedRoot, type Receipt } from './receipt.ts'
+import { beginBlock } from './system-contracts.ts'
 import { type Trace, type TracerChoice, Tracing, type TransactionTrace } from './tracing.ts'
 import { decodeTransaction, type Transaction } from './transaction.ts'
 
@@ -135,6 +136,8 @@ export class Ledger {
   readonly #tracing: Tracing
   readonly #pause: () => Promise<unknown> | undefined
   #head: HashedHeader
+  /** Between the block before the head and the head. */
+  #elapsedMs: number
   #genesisHash: Uint8Array
   #halted: LedgerHalt | undefined
   /** Ends when the blocks asked for so far are done: one at a time. */
@@ -150,6 +153,8 @@ export class Ledger {
     this.#head = head
     this.#genesisHash = genesisHash
     const blocks = new BlockStore(init.store)
+    const before = blocks.header(head.number - 1n)
+    this.#elapsedMs = before ? head.timestampMs - before.timestampMs : 0
     this.#rules = { params: init.params, genesisMs: init.genesis.timestampMs, blocks }
     this.#history = new History(init.store, head.number, init.limits?.history)
     this.#state = new JournaledState(init.store, init.limits?.state)
@@ -212,7 +217,7 @@ export class Ledger {
 
   /** Base fee of the next block. */
   get nextBaseFee(): bigint {
-    return nextBaseFee(this.#head)
+    return nextBaseFee(this.#head, this.#elapsedMs, this.params)
   }
 
   /**
@@ -265,12 +270,14 @@ export class Ledger {
       timestampMs: batch.timestampMs,
       prevRandao: batch.prevRandao.slice(),
       coinbase: batch.coinbase.toLowerCase() as Address,
-      baseFee: nextBaseFee(parent),
+      baseFee: this.nextBaseFee,
       gasLimit: this.params.blockGasLimit,
     })
     const transactions: Transaction[] = []
     const receipts: Receipt[] = []
     const dropped: DroppedTransaction[] = []
+    const consensusRoot = batch.consensusRoot?.slice() ?? NO_CONSENSUS_ROOT
+    beginBlock(state, { ...block, parentHash: parent.hash, consensusRoot })
     let gasUsed = 0n
     let burnt = 0n
     for (const [index, item] of batch.transactions.entries()) {
@@ -308,7 +315,7 @@ export class Ledger {
       timestampMs: batch.timestampMs,
       prevRandao: block.prevRandao,
       baseFee: block.baseFee,
-      consensusRoot: batch.consensusRoot?.slice() ?? NO_CONSENSUS_ROOT,
+      consensusRoot,
     })
     requireSameBlock(batch.expected, header)
     const mark: LedgerWrite[] = batch.mark ? [{ table: 'meta', key: META.mark, value: batch.mark.slice() }] : []
@@ -316,6 +323,7 @@ export class Ledger {
     const content = blockWrites(header, transactions, allReceipts)
     this.#store.write([...applied.writes, ...past.writes, ...content, ...mark])
     past.advance()
+    this.#elapsedMs = batch.timestampMs - parent.timestampMs
     state.endBlock(applied.storageRoots)
     this.#head = header
     return { header, transactions, receipts, hookLogs, dropped }

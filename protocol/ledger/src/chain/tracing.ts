@@ -12,6 +12,7 @@ import type { StoredBlock } from './block-store.ts'
 import { applyOverrides, type CallOptions, type CallRequest, overriddenBlock, tryMessage } from './calls.ts'
 import { executeTransaction } from './execute-transaction.ts'
 import type { HashedHeader } from './header.ts'
+import { beginBlock } from './system-contracts.ts'
 
 /** What is wanted of a trace; the struct logger if absent, as in geth. */
 export type TracerChoice =
@@ -62,6 +63,7 @@ export class Tracing {
         const block = vmBlock(this.#rules, header)
         const budget = new TraceBudget(this.#traceBytes)
         const traces: TransactionTrace[] = []
+        beginBlock(state, header)
         let gasUsed = 0n
         let firstLogIndex = 0
         for (const [index, tx] of transactions.slice(0, range.last + 1).entries()) {

@@ -4,19 +4,9 @@ import { bytesToHex, concatBytes, hexToBytes } from '@cumulus/bytes'
 import { keccak256 } from '@cumulus/hash'
 import { signSecp256k1 } from '@cumulus/signature'
 import type { Address } from '@cumulus/types'
-import { createBlock } from '@ethereumjs/block'
-import { createEVM } from '@ethereumjs/evm'
-import { createMPT } from '@ethereumjs/mpt'
-import { MerkleStateManager } from '@ethereumjs/statemanager'
-import { createTxFromRLP } from '@ethereumjs/tx'
-import { Account, Address as EvmAddress } from '@ethereumjs/util'
-import { createVM, encodeReceipt, runTx, type VM } from '@ethereumjs/vm'
+import { Address as EvmAddress } from '@ethereumjs/util'
 import fc from 'fast-check'
-import { bloomOf } from '../../src/chain/bloom.ts'
-import { consensusReceipt } from '../../src/chain/receipt.ts'
-import type { ExecutedBlock } from '../../src/index.ts'
 import { encodeRlp, wordToBytes } from '../../src/trie/rlp.ts'
-import { customPrecompiles } from '../../src/vm/module-evm.ts'
 import {
   ADDER,
   account,
@@ -29,64 +19,12 @@ import {
   ETHER,
   forwarder,
   genesis,
-  MODULE,
   openLedger,
   params,
   sign,
   type TestAccount,
 } from './fixture.ts'
-
-/** `@ethereumjs/vm` with its own state manager, from the same genesis. It knows no modules: their accounts are plain. */
-async function createReference(): Promise<VM> {
-  const stateManager = new MerkleStateManager({ common, trie: await createMPT({ useKeyHashing: true }) })
-  const evm = await createEVM({ common, stateManager, customPrecompiles })
-  const vm = await createVM({ common, stateManager, evm })
-  const put = (address: Address, nonce: bigint, balance: bigint) =>
-    stateManager.putAccount(new EvmAddress(hexToBytes(address)), new Account(nonce, balance))
-  for (const [address, { balance }] of Object.entries(genesis.alloc)) await put(address as Address, 0n, balance!)
-  await put(MODULE, 1n, 0n)
-  const module = new EvmAddress(hexToBytes(MODULE))
-  await stateManager.putCode(module, Uint8Array.of(0xfe))
-  await stateManager.putStorage(module, wordToBytes(1n), Uint8Array.of(7))
-  return vm
-}
-
-/** Runs the transactions of an executed block on the reference and compares everything there is to compare. */
-async function compare(vm: VM, executed: ExecutedBlock): Promise<void> {
-  const { header } = executed
-  const block = createBlock(
-    {
-      header: {
-        number: header.number,
-        coinbase: new EvmAddress(hexToBytes(header.coinbase)),
-        timestamp: header.timestamp,
-        gasLimit: header.gasLimit,
-        baseFeePerGas: header.baseFee,
-        mixHash: header.prevRandao,
-      },
-    },
-    { common, skipConsensusFormatValidation: true },
-  )
-  let cumulative = 0n
-  for (const [i, tx] of executed.transactions.entries()) {
-    const mine = executed.receipts[i]!
-    const reference = createTxFromRLP(tx.raw, { common })
-    assert.equal(tx.sender, reference.getSenderAddress().toString())
-    assert.equal(tx.hash.toHex(), Buffer.from(reference.hash()).toString('hex'))
-    const result = await runTx(vm, { tx: reference, block, blockGasUsed: cumulative })
-    cumulative += result.totalGasSpent
-    assert.equal(mine.gasUsed, result.totalGasSpent, `gas of ${i}`)
-    assert.equal(
-      consensusReceipt(mine).toHex(),
-      Buffer.from(encodeReceipt(result.receipt, reference.type)).toString('hex'),
-      `receipt of ${i}`,
-    )
-    assert.equal(bloomOf(mine.logs).toHex(), Buffer.from(result.bloom.bitvector).toString('hex'))
-    if (mine.ok) assert.equal(mine.contractAddress, result.createdAddress?.toString())
-  }
-  const root = await vm.stateManager.getStateRoot()
-  assert.equal(header.stateRoot.toHex(), Buffer.from(root).toString('hex'), `state root of block ${header.number}`)
-}
+import { compare, openReference } from './reference.ts'
 
 const senders = [alice, bob, carol]
 
@@ -196,7 +134,7 @@ describe('the ledger and @ethereumjs/vm with its own state manager', () => {
     const seen = { ok: 0, failed: 0, dropped: 0, logs: 0, contracts: 0, delegations: 0 }
     await fc.assert(
       fc.asyncProperty(fc.array(fc.array(step, { maxLength: 8 }), { minLength: 1, maxLength: 4 }), async (blocks) => {
-        const [{ ledger }, vm] = [await openLedger(), await createReference()]
+        const [{ ledger }, vm] = [await openLedger(), await openReference(genesis.alloc)]
         const contracts: Address[] = []
         const runtimes = [ADDER, ADDER, MORTAL, FACTORY, LOOP, REFUNDER, MIXED]
         const first = await ledger.execute(
@@ -210,7 +148,9 @@ describe('the ledger and @ethereumjs/vm with its own state manager', () => {
         for (const steps of blocks) {
           const nonces = senders.map(({ address }) => ledger.getNonce(address))
           const raws = steps.map((s) => transactionOf(s, nonces[s.from]!++, contracts))
-          const executed = await ledger.execute(batchOf(ledger, raws))
+          // With and without a committee.
+          const consensusRoot = steps.length % 2 === 0 ? undefined : keccak256(raws[0]!)
+          const executed = await ledger.execute(batchOf(ledger, raws, { consensusRoot }))
           await compare(vm, executed)
           for (const { contractAddress, ok, logs } of executed.receipts) {
             if (contractAddress && ledger.getCode(contractAddress).length > 0) contracts.push(contractAddress)
@@ -229,7 +169,7 @@ describe('the ledger and @ethereumjs/vm with its own state manager', () => {
   })
 
   it('are told apart: a state that differs by one wei has another root', async () => {
-    const [{ ledger }, vm] = [await openLedger(), await createReference()]
+    const [{ ledger }, vm] = [await openLedger(), await openReference(genesis.alloc)]
     const executed = await ledger.execute(batchOf(ledger, [sign(alice, { nonce: 0n, to: bob.address, value: 1n })]))
     const address = new EvmAddress(hexToBytes(carol.address))
     const before = (await vm.stateManager.getAccount(address))!
