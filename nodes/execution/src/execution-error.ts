@@ -8,6 +8,8 @@ export type ExecutionErrorCode =
   | 'GENESIS_MISMATCH'
   /** Another process has this folder open. */
   | 'FOLDER_IN_USE'
+  /** A file with a secret of the validator is missing, open to others, or holds none. */
+  | 'KEY_FILE'
   /** LMDB cannot open or write the chain. */
   | 'STORE_FAILED'
   /** Execution contradicts itself: the node stops rather than guess. */

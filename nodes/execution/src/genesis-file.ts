@@ -1,7 +1,10 @@
+import { hexToBytes } from '@cumulus/bytes'
+import { coinThresholdOf } from '@cumulus/certificate'
 import type { GenesisAttestation, GenesisCommittee } from '@cumulus/ledger'
 import { parseAddress } from '@cumulus/network'
 import { type Params, type PresetName, preset, presets } from '@cumulus/params'
 import { readJsonFile, writeFileAtomic } from '@cumulus/service'
+import { isConsistent, ThresholdError, verifyPossession } from '@cumulus/threshold'
 import type { Address } from '@cumulus/types'
 import { ExecutionError } from './execution-error.ts'
 
@@ -21,7 +24,7 @@ import { ExecutionError } from './execution-error.ts'
  *         "coin": { "mode": "dealt", "publicKey": "0x…48", "shareKeys": [ "0x…48" ] } },  or { "mode": "public" }
  *       "attestation": { "simulated": true, "measurements": [ "0x…32" ] } }                of TEE workers
  *
- * "dealt" means that one dealer knew the shares of all members, and "simulated" that a worker without a TEE may say it
+ * Checked are also the proofs of possession, and that the keys of the coin's shares belong together. "dealt" means that one dealer knew the shares of all members, and "simulated" that a worker without a TEE may say it
  * has one: both are for development, and refused with the rules of mainnet.
  */
 export interface GenesisFile {
@@ -160,6 +163,10 @@ function parseCommittee(value: unknown, isMainnet: boolean): GenesisCommittee {
       if (seen.has(entry)) throw malformed(`${at}.${field}`, `${member[field]} is listed twice`)
       seen.add(entry)
     }
+    // A key whose secret nobody knows could cancel others out of a certificate's sum.
+    if (!verifyPossession(hexToBytes(member.blsProof), hexToBytes(member.blsKey))) {
+      throw malformed(`${at}.blsProof`, 'does not prove that the member knows the secret of blsKey')
+    }
     return member
   })
   return { members: parsed, coin: parseCoin(coin, parsed.length, isMainnet) }
@@ -178,11 +185,24 @@ function parseCoin(value: unknown, memberCount: number, isMainnet: boolean): Gen
   if (!Array.isArray(shareKeys) || shareKeys.length !== memberCount) {
     throw malformed(`${at}.shareKeys`, `must be a list of ${memberCount}, one for each member`)
   }
-  return {
-    mode: 'dealt',
+  const parsed = {
+    mode: 'dealt' as const,
     publicKey: hex(publicKey, 48, `${at}.publicKey`),
     shareKeys: shareKeys.map((key, index) => hex(key, 48, `${at}.shareKeys[${index}]`)),
   }
+  let fits: boolean
+  try {
+    fits = isConsistent({
+      threshold: coinThresholdOf(memberCount),
+      publicKey: hexToBytes(parsed.publicKey),
+      shareKeys: parsed.shareKeys.map(hexToBytes),
+    })
+  } catch (error) {
+    if (!(error instanceof ThresholdError) || error.code === 'NO_NATIVE_BUILD') throw error
+    fits = false
+  }
+  if (!fits) throw malformed(at, `has keys that were not dealt together, for ${coinThresholdOf(memberCount)} shares`)
+  return parsed
 }
 
 function parseAttestation(value: unknown, isMainnet: boolean): GenesisAttestation {

@@ -3,6 +3,7 @@ export { CertificateStore } from './certificate-store.ts'
 export { clientVersion } from './client-version.ts'
 export { ExecutionError, type ExecutionErrorCode } from './execution-error.ts'
 export { FolderLock } from './folder-lock.ts'
+export { coinKeyOf, committeeOf } from './genesis-committee.ts'
 export {
   createGenesis,
   type GenesisAllocation,
@@ -14,6 +15,13 @@ export {
 } from './genesis-file.ts'
 export { LedgerView } from './ledger-view.ts'
 export { LmdbLedgerStore } from './lmdb-ledger-store.ts'
+export {
+  createDevelopmentCommittee,
+  type MemberKeys,
+  readBlsKey,
+  readCoinShare,
+  writeMemberKeys,
+} from './member-keys.ts'
 export { Mempool, type PoolState, type SettledBatch, type TransactionOrigin } from './mempool.ts'
 export { MempoolJournal } from './mempool-journal.ts'
 export { defaultMempoolLimits, type MempoolLimits } from './mempool-limits.ts'

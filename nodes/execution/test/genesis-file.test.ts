@@ -4,29 +4,26 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { createGenesis, parseGenesis, readGenesis, writeGenesis } from '../src/genesis-file.ts'
+import { createDevelopmentCommittee } from '../src/member-keys.ts'
 
 const address = `0x${'Ab'.repeat(20)}` as const
 const valid = { version: 2, preset: 'dev', timeMs: 1_764_000_000_000, allocations: [{ address, balance: '5' }] }
 
 const hex = (byte: number, count: number) => `0x${byte.toString(16).padStart(2, '0').repeat(count)}` as const
 
-function member(index: number) {
-  return {
-    account: hex(index, 20),
-    peerKey: hex(index, 32),
-    blsKey: hex(index, 48),
-    blsProof: hex(index, 96),
-    address: `/ip4/127.0.0.1/tcp/${9100 + index}`,
-  }
-}
+const committeeWith = (count: number) =>
+  createDevelopmentCommittee(
+    Array.from({ length: count }, (_, index) => ({
+      account: hex(index, 20),
+      address: `/ip4/127.0.0.1/tcp/${9100 + index}`,
+    })),
+  ).committee
 
-function committeeOf(count: number) {
-  const members = Array.from({ length: count }, (_, index) => member(index))
-  const shareKeys = members.map(({ blsKey }) => blsKey)
-  return { members, coin: { mode: 'dealt' as const, publicKey: hex(7, 48), shareKeys } }
-}
+const committee = committeeWith(4)
+const coin = committee.coin as { mode: 'dealt'; publicKey: `0x${string}`; shareKeys: `0x${string}`[] }
+const member = (index: number) => committee.members[index]!
+const crowd = Array.from({ length: 32 }, () => member(0))
 
-const committee = committeeOf(4)
 const attestation = { simulated: true, measurements: [hex(9, 32)] }
 
 describe('a genesis file', () => {
@@ -81,7 +78,8 @@ describe('a genesis file', () => {
 
   it('names a committee of 1 to 31, each member once, with one share of the coin each', () => {
     for (const count of [1, 4, 31]) {
-      assert.deepEqual(parseGenesis({ ...valid, committee: committeeOf(count) }).committee, committeeOf(count))
+      const any = committeeWith(count)
+      assert.deepEqual(parseGenesis({ ...valid, committee: any }).committee, any)
     }
     const inPublic = { ...committee, coin: { mode: 'public' } }
     assert.deepEqual(parseGenesis({ ...valid, committee: inPublic }).committee, inPublic)
@@ -91,15 +89,17 @@ describe('a genesis file', () => {
     const wrong: [unknown, string][] = [
       [null, 'committee'],
       [{ ...committee, quorum: 3 }, 'committee.quorum'],
-      [committeeOf(0), 'committee.members'],
-      [committeeOf(32), 'committee.members'],
+      [{ ...committee, members: [] }, 'committee.members'],
+      [{ ...committee, members: crowd }, 'committee.members'],
       [{ ...committee, members: {} }, 'committee.members'],
       [withMember({ ...member(3), account: hex(2, 20) }), 'committee.members[3].account'],
       [withMember({ ...member(3), account: hex(3, 32) }), 'committee.members[3].account'],
-      [withMember({ ...member(3), peerKey: hex(0, 32) }), 'committee.members[3].peerKey'],
+      [withMember({ ...member(3), peerKey: member(0).peerKey }), 'committee.members[3].peerKey'],
       [withMember({ ...member(3), peerKey: 3 }), 'committee.members[3].peerKey'],
-      [withMember({ ...member(3), blsKey: hex(1, 48) }), 'committee.members[3].blsKey'],
+      [withMember({ ...member(3), blsKey: member(1).blsKey }), 'committee.members[3].blsKey'],
       [withMember({ ...member(3), blsKey: hex(3, 96) }), 'committee.members[3].blsKey'],
+      [withMember({ ...member(3), blsKey: hex(3, 48) }), 'committee.members[3].blsProof'],
+      [withMember({ ...member(3), blsProof: member(2).blsProof }), 'committee.members[3].blsProof'],
       [withMember({ ...member(3), blsProof: hex(3, 95) }), 'committee.members[3].blsProof'],
       [withMember({ ...member(3), blsProof: `0x${'zz'.repeat(96)}` }), 'committee.members[3].blsProof'],
       [withMember({ ...member(3), address: '127.0.0.1:9103' }), 'committee.members[3].address'],
@@ -110,8 +110,11 @@ describe('a genesis file', () => {
       [withCoin({ mode: 'fair' }), 'committee.coin.mode'],
       [withCoin({ mode: 'public' }), 'committee.coin.publicKey'],
       [withCoin({ publicKey: '0x' }), 'committee.coin.publicKey'],
-      [withCoin({ shareKeys: committee.coin.shareKeys.slice(1) }), 'committee.coin.shareKeys'],
-      [withCoin({ shareKeys: [...committee.coin.shareKeys.slice(1), 4] }), 'committee.coin.shareKeys[3]'],
+      [withCoin({ shareKeys: coin.shareKeys.slice(1) }), 'committee.coin.shareKeys'],
+      [withCoin({ shareKeys: [...coin.shareKeys.slice(1), 4] }), 'committee.coin.shareKeys[3]'],
+      [withCoin({ shareKeys: coin.shareKeys.toReversed() }), 'committee.coin'],
+      [withCoin({ publicKey: coin.shareKeys[0] }), 'committee.coin'],
+      [withCoin({ publicKey: hex(0, 48) }), 'committee.coin'],
     ]
     for (const [change, path] of wrong) refuses({ committee: change }, path)
   })

@@ -6,21 +6,14 @@ import { after, before, describe, it } from 'node:test'
 import { bytesToHex } from '@cumulus/bytes'
 import { parseGenesis } from '../src/genesis-file.ts'
 import { LmdbLedgerStore } from '../src/lmdb-ledger-store.ts'
+import { createDevelopmentCommittee } from '../src/member-keys.ts'
 import { openLedger } from '../src/open-ledger.ts'
 
 const plain = { version: 2, preset: 'minimal', timeMs: 1_764_000_000_000, allocations: [] }
-const hex = (byte: string, count: number) => `0x${byte.repeat(count)}`
+const { committee } = createDevelopmentCommittee([{ account: `0x${'01'.repeat(20)}`, address: '/ip4/127.0.0.1/tcp/1' }])
 const committeeAt = (port: number) => ({
-  members: [
-    {
-      account: hex('01', 20),
-      peerKey: hex('02', 32),
-      blsKey: hex('03', 48),
-      blsProof: hex('04', 96),
-      address: `/ip4/127.0.0.1/tcp/${port}`,
-    },
-  ],
-  coin: { mode: 'public' },
+  ...committee,
+  members: [{ ...committee.members[0]!, address: `/ip4/127.0.0.1/tcp/${port}` }],
 })
 
 describe('the hash of the first block', () => {

@@ -32,6 +32,11 @@ export function quorumOf(size: number): number {
   return size - Math.floor((size - 1) / 3)
 }
 
+/** t = 2f + 1 shares make the coin: more than f traitors have, and at most a quorum. */
+export function coinThresholdOf(size: number): number {
+  return 2 * Math.floor((size - 1) / 3) + 1
+}
+
 /** @throws CertificateError BAD_COMMITTEE */
 export function createCommittee(init: {
   readonly chainId: number

@@ -11,6 +11,7 @@ export { CertificateError, type CertificateErrorCode } from './certificate-error
 export {
   COMMITTEE_SIZE_MAX,
   type Committee,
+  coinThresholdOf,
   committeeDigest,
   createCommittee,
   decodeCommittee,

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import {
   type Committee,
+  coinThresholdOf,
   committeeDigest,
   committeeOfMembers,
   committeeToJson,
@@ -23,6 +24,8 @@ describe('a committee', () => {
   it('decides by n - f: any two quorums share an honest member', () => {
     const sizes = Array.from({ length: 31 }, (_, index) => index + 1)
     assert.deepEqual([1, 2, 3, 4, 7, 10, 11, 31].map(quorumOf), [1, 2, 3, 3, 5, 7, 8, 21])
+    assert.deepEqual([1, 3, 4, 7, 11].map(coinThresholdOf), [1, 1, 3, 5, 7])
+    for (const n of sizes) assert(coinThresholdOf(n) <= quorumOf(n))
     for (const n of sizes) assert(2 * quorumOf(n) - n > Math.floor((n - 1) / 3))
   })
 
