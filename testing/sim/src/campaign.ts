@@ -18,6 +18,7 @@ export interface Tally {
   rounds: number
   blocks: number
   events: number
+  certificates: number
   directCommits: number
   directSkips: number
   indirect: number
@@ -37,6 +38,7 @@ export function emptyTally(): Tally {
     rounds: 0,
     blocks: 0,
     events: 0,
+    certificates: 0,
     directCommits: 0,
     directSkips: 0,
     indirect: 0,
@@ -95,6 +97,7 @@ function count(tally: Tally, result: RunResult): void {
   tally.rounds += result.rounds
   tally.blocks += result.blocks
   tally.events += result.events
+  tally.certificates += result.certificates
   tally.directCommits += result.directCommits
   tally.directSkips += result.directSkips
   tally.indirect += result.indirect
@@ -112,6 +115,7 @@ export function addTally(sum: Tally, part: Tally): void {
   sum.rounds += part.rounds
   sum.blocks += part.blocks
   sum.events += part.events
+  sum.certificates += part.certificates
   sum.directCommits += part.directCommits
   sum.directSkips += part.directSkips
   sum.indirect += part.indirect

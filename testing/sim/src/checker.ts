@@ -1,5 +1,8 @@
 import { crc32 } from 'node:zlib'
+import { equalBytes } from '@cumulus/bytes'
+import { type Certificate, CertificateError, type Committee, verifyCertificate } from '@cumulus/certificate'
 import { type Block, type BlockRef, type Commit, digestKey, encodeCheckpoint } from '@cumulus/r2s'
+import { StandInBls } from './stand-ins.ts'
 
 /** A broken promise. */
 export class Violation extends Error {
@@ -23,11 +26,15 @@ export type ViolationCode =
   | 'STALL'
   | 'CENSORED'
   | 'UNBOUNDED'
+  | 'WRONG_CERTIFICATE'
+  | 'NOT_CERTIFIED'
 
 interface AgreedRound {
   readonly hash: number
   /** Of the checkpoint: chain headers bind it, so members must have the same. */
   readonly checkpoint: number
+  /** Of the chain block of this round. */
+  readonly headerHash: Uint8Array
   readonly by: number
 }
 
@@ -39,6 +46,7 @@ interface AgreedRound {
 export class Checker {
   readonly #honest: number
   readonly #size: number
+  readonly #headerHashOf: (commit: Commit) => Uint8Array
   readonly #agreed: AgreedRound[] = []
   readonly #output = new Set<number>()
   /** By author: digest key by round, of honest blocks others may have seen. */
@@ -48,10 +56,12 @@ export class Checker {
   directCount = 0
   indirectCount = 0
   skipCount = 0
+  certificateCount = 0
 
-  constructor(size: number, honest: number) {
+  constructor(size: number, honest: number, headerHashOf: (commit: Commit) => Uint8Array) {
     this.#size = size
     this.#honest = honest
+    this.#headerHashOf = headerHashOf
     this.#signed = Array.from({ length: size }, () => new Map<number, number>())
     this.#committedUpTo = new Array<number>(size).fill(0)
   }
@@ -99,13 +109,34 @@ export class Checker {
       }
       return
     }
-    this.#agreed[round - 1] = { hash, checkpoint, by: member }
+    this.#agreed[round - 1] = { hash, checkpoint, headerHash: this.#headerHashOf(commit), by: member }
     for (const slot of commit.slots) {
       if (!slot.direct) this.indirectCount++
       else if (slot.digest) this.directCount++
       else this.skipCount++
     }
     for (const block of commit.blocks) this.#judgeOutput(block, commit.gcRound)
+  }
+
+  /** A member holds a certificate: of the chain block that all execute at this height, or somebody has signed another. */
+  certified(member: number, certificate: Certificate, committee: Committee): void {
+    this.certificateCount++
+    const { height, headerHash } = certificate
+    try {
+      verifyCertificate(certificate, committee, new StandInBls())
+    } catch (error) {
+      if (!(error instanceof CertificateError)) throw error
+      throw new Violation('WRONG_CERTIFICATE', `height ${height} at member ${member}: ${error.message}`)
+    }
+    const agreed = this.#agreed[Number(height) - 1]
+    if (!agreed || !equalBytes(agreed.headerHash, headerHash)) {
+      throw new Violation('WRONG_CERTIFICATE', `height ${height} at member ${member}`)
+    }
+  }
+
+  /** A member says that another did what no honest one does. */
+  blamed(author: number, reason: string): void {
+    if (this.isHonest(author)) throw new Violation('HONEST_BLAMED', `member ${author}: ${reason}`)
   }
 
   #judgeOutput(block: Block, gcRound: number): void {

@@ -1,6 +1,6 @@
-/** A line of the core, wrong in the way a tired engineer gets it wrong. */
+/** A line of the law, wrong in the way a tired engineer gets it wrong. */
 export interface Mutation {
-  /** File in protocol/r2s/src. */
+  /** File in protocol/. */
   readonly file: string
   /** Occurs exactly once there. */
   readonly find: string
@@ -14,13 +14,13 @@ export interface Mutation {
 export const MUTATIONS = {
   /** Quorums of n-f-1 need not share an honest member. */
   'quorum one less': {
-    file: 'committee.ts',
+    file: 'r2s/src/committee.ts',
     find: 'const quorum = size - faultCount\n',
     replace: 'const quorum = size - faultCount - 1\n',
   },
   /** A block votes for whichever twin of its cone the node at hand met first. */
   'vote not unique': {
-    file: 'support.ts',
+    file: 'r2s/src/support.ts',
     find: 'if (voteOf(voter, author, size, waveLength) === candidate) votes++',
     replace: `{
         const stack = [voter]
@@ -33,7 +33,7 @@ export const MUTATIONS = {
   },
   /** A slot is skipped as soon as one twin has no support. */
   'skip by twin': {
-    file: 'commit-rule.ts',
+    file: 'r2s/src/commit-rule.ts',
     find: 'if (memberCount(wave.blame[author]!) >= this.#quorum) {',
     replace: `if (memberCount(wave.blame[author]!) >= this.#quorum || this.#dag.slot(wave.round, author).some((twin) => {
       let against = 0
@@ -46,28 +46,40 @@ export const MUTATIONS = {
   },
   /** The anchor is the first committed slot, whatever is undecided before it. */
   'anchor past the undecided': {
-    file: 'commit-rule.ts',
+    file: 'r2s/src/commit-rule.ts',
     find: 'if (wave.status[k] === UNDECIDED) return null\n',
     replace: '',
   },
   /** A block is sent before it is durable. */
   'send before fsync': {
-    file: 'consensus.ts',
+    file: 'r2s/src/consensus.ts',
     find: "this.#effects.push({ kind: 'persist', block })",
     replace: `this.#effects.push({ kind: 'persist', block })
     this.#effects.push({ kind: 'broadcast', message: { kind: 'block', block } })`,
   },
   /** Each node collects garbage below what it has seen, not below what is committed. */
   'gc from the local round': {
-    file: 'consensus.ts',
+    file: 'r2s/src/consensus.ts',
     find: 'gcRound = Math.max(gcRound, leader.round - this.#config.params.gcDepthRounds)',
     replace: 'gcRound = Math.max(gcRound, this.dag.highestRound - this.#config.params.gcDepthRounds)',
   },
   /** Whoever lost its log goes on as if it had never signed anything. */
   'no inquiry after loss': {
-    file: 'consensus.ts',
+    file: 'r2s/src/consensus.ts',
     find: "if (start.kind === 'lost' && this.committee.size > 1) {",
     replace: 'if (start === null) {',
+  },
+  /** The sum of votes is believed as it is. */
+  'certificate not verified': {
+    file: 'certificate/src/vote-collector.ts',
+    find: 'if (!this.#bls.fastAggregateVerify(signature, voteMessage({ chainId, era, height, headerHash }), keys)) {',
+    replace: 'if (keys.length === 0) {',
+  },
+  /** One vote makes a certificate. */
+  'certificate without quorum': {
+    file: 'certificate/src/vote-collector.ts',
+    find: 'agreeing.length < this.#committee.quorum',
+    replace: 'agreeing.length < 1',
   },
 } as const satisfies Record<string, Mutation>
 

@@ -20,7 +20,7 @@ if (mutation) {
   registerHooks({
     load(url, context, nextLoad) {
       const loaded = nextLoad(url, context)
-      if (!url.endsWith(`/protocol/r2s/src/${file}`)) return loaded
+      if (!url.endsWith(`/protocol/${file}`)) return loaded
       const parts = String(
         loaded.source instanceof Uint8Array ? new TextDecoder().decode(loaded.source) : loaded.source,
       ).split(find)
@@ -30,7 +30,7 @@ if (mutation) {
   })
 }
 
-// Only now: the hook above must see the core being loaded.
+// Only now: the hook above must see the law being loaded.
 const { tallySeeds } = await import('./campaign.ts')
 
 parentPort!.on('message', ({ campaign, from, to, stopAtFirst }: Job) => {

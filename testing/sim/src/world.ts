@@ -17,6 +17,7 @@ import { Checker, hashCommit, Violation } from './checker.ts'
 import { Disk } from './disk.ts'
 import { EventQueue } from './event-queue.ts'
 import { Network } from './network.ts'
+import { headerHashOf, Notary, standInCommittee } from './notary.ts'
 import { type FaultKind, MEAN_DELAY_MS, type Plan } from './plan.ts'
 import { Random } from './random.ts'
 import { StandInCoin, standInSign, standInVerify } from './stand-ins.ts'
@@ -44,6 +45,7 @@ export interface RunResult {
   readonly blocks: number
   readonly events: number
   readonly evidence: number
+  readonly certificates: number
   readonly directCommits: number
   readonly directSkips: number
   readonly indirect: number
@@ -55,6 +57,7 @@ interface Persona {
   readonly fault: FaultKind | null
   readonly disk: Disk
   readonly coin: StandInCoin
+  readonly notary: Notary
   readonly skewMs: number
   /** Members that get what this persona sends. */
   readonly reach: number
@@ -94,14 +97,17 @@ export class World {
     this.#params = paramsOf(plan)
     checkR2sParams(this.#params, plan.size)
     this.#byMember = Array.from({ length: plan.size }, () => [])
-    let honest = 2 ** plan.size - 1
-    for (let member = 0; member < plan.size; member++) {
+    const members = Array.from({ length: plan.size }, (_, member) => {
       const fault = plan.faults.find((candidate) => candidate.member === member)?.kind ?? null
-      const twin = twins ? member < twins.members : fault === 'twin'
-      if (twin || (fault !== null && fault !== 'lost-log')) honest &= ~(1 << member)
-      this.#addPersonas(member, fault, twin)
-    }
-    this.checker = new Checker(plan.size, honest)
+      return { member, fault, twin: twins ? member < twins.members : fault === 'twin' }
+    })
+    const honest = members.reduce(
+      (mask, { member, fault, twin }) =>
+        twin || (fault !== null && fault !== 'lost-log') ? mask : mask | (1 << member),
+      0,
+    )
+    this.checker = new Checker(plan.size, honest, headerHashOf)
+    for (const { member, fault, twin } of members) this.#addPersonas(member, fault, twin)
   }
 
   run(): RunResult {
@@ -120,6 +126,7 @@ export class World {
       blocks: this.checker.blockCount,
       events: this.#events,
       evidence: this.#evidence,
+      certificates: this.checker.certificateCount,
       directCommits: this.checker.directCount,
       directSkips: this.checker.skipCount,
       indirect: this.checker.indirectCount,
@@ -168,9 +175,13 @@ export class World {
   }
 
   #judgeEnd(): void {
-    for (const { member, core, fault } of this.#honestPersonas()) {
+    for (const { member, core, fault, notary } of this.#honestPersonas()) {
       const lastRound = this.checker.agreedRound - 10
       if (fault === null) this.checker.assertIncluded(member, this.#calmTip + 4, lastRound)
+      // Votes go out with the next own block and come in with all others: some rounds behind the order.
+      if (notary.certifiedHeight < this.#calmTip + CALM_ROUNDS / 2) {
+        throw new Violation('NOT_CERTIFIED', `member ${member}: ${notary.certifiedHeight} of ${core.decidedRound}`)
+      }
       const bound = 2 * this.plan.size * (this.plan.gcDepth + 128)
       if (core.window().length > bound) throw new Violation('UNBOUNDED', `member ${member} keeps over ${bound} blocks`)
     }
@@ -182,6 +193,7 @@ export class World {
     const all = 2 ** this.plan.size - 1
     const side = this.#random.below(all + 1)
     const halves = this.#twins ? (twin ? [0, 1] : [member & 1]) : [-1]
+    const committee = standInCommittee(this.plan.size)
     const reaches = this.#twins || !twin ? halves.map(() => all) : [side, all & ~side]
     reaches.forEach((reach, i) => {
       const skewMs = fault === 'clock' ? this.#random.between(-500, 2500) : this.#random.between(0, this.plan.skewMs)
@@ -192,6 +204,13 @@ export class World {
         fault,
         disk: new Disk(),
         coin,
+        notary: new Notary({
+          committee,
+          member,
+          checker: this.checker,
+          splits: fault !== null && VOTE_SPLITTERS.has(fault),
+          seed: this.plan.seed,
+        }),
         skewMs,
         reach,
         half,
@@ -245,6 +264,7 @@ export class World {
       switch (effect.kind) {
         case 'store':
           persona.disk.append({ kind: 'block', block: effect.block })
+          persona.notary.accepted(effect.block)
           break
         case 'persist':
           this.#persist(persona, effect.block)
@@ -268,8 +288,9 @@ export class World {
         }
         case 'commit':
           persona.decidedRound = effect.commit.round
+          if (watched) this.checker.committed(persona.member, effect.commit)
+          persona.notary.committed(effect.commit)
           if (!watched) break
-          this.checker.committed(persona.member, effect.commit)
           this.#mix(hashCommit(effect.commit) % 2 ** 32)
           if (this.plan.compactions && this.#random.chance(0.05)) this.#later(persona, 0, () => this.#compact(persona))
           break
@@ -306,7 +327,7 @@ export class World {
   }
 
   #judgeBlame(watched: boolean, author: number, reason: string): void {
-    if (watched && this.checker.isHonest(author)) throw new Violation('HONEST_BLAMED', `member ${author}: ${reason}`)
+    if (watched) this.checker.blamed(author, reason)
   }
 
   #propose(persona: Persona, effect: R2sEffect & { kind: 'propose' }): void {
@@ -318,7 +339,15 @@ export class World {
       coinShare[this.#random.chance(0.8) ? 95 : 0]! ^= 1
     }
     const { round } = effect
-    this.#step(persona, { kind: 'proposal', round, payload, txCount: 0, votes: [], coinShare, nowMs: 0 })
+    this.#step(persona, {
+      kind: 'proposal',
+      round,
+      payload,
+      txCount: 0,
+      votes: persona.notary.take(),
+      coinShare,
+      nowMs: 0,
+    })
     if (speaks && persona.working) {
       persona.working = false
       this.#step(persona, { kind: 'work', pending: false, nowMs: 0 })
@@ -335,6 +364,7 @@ export class World {
     const delayMs = slow ? Math.min(100, this.plan.chaosMs - this.#nowMs) : fsyncMs * this.#random.between(0.5, 1.5)
     this.#later(persona, delayMs, () => {
       persona.disk.sync(upTo)
+      persona.notary.accepted(block)
       this.#step(persona, { kind: 'persisted', round: block.header.round, nowMs: 0 })
     })
   }
@@ -372,6 +402,8 @@ export class World {
       }
       this.checker.restarted(persona.member, from)
       persona.decidedRound = from - 1
+      // Certificates are stored as they come; a log that was lost took them along.
+      persona.notary.restart(start.kind === 'log' ? persona.notary.certifiedHeight : 0)
       this.#start(persona, start)
       for (let peer = 0; peer < this.plan.size; peer++) if (peer !== persona.member) this.#connect(persona.member, peer)
     })
@@ -557,6 +589,9 @@ export class World {
     }
   }
 }
+
+/** Traitors of these kinds also lie about headers. */
+const VOTE_SPLITTERS: ReadonlySet<FaultKind> = new Set(['equivocator', 'garbage', 'bad-share', 'twin'])
 
 const ANCHOR = new Uint8Array(32).fill(7)
 const EMPTY = new Uint8Array(0)

@@ -18,6 +18,7 @@ describe('committees under random faults', () => {
       const tally = await runCampaign({ size, twins: null }, 0, seeds, { workers: WORKERS })
       assert.deepEqual(tally.violations, [])
       assert.equal(tally.seeds, seeds)
+      assert.ok(tally.certificates > 10 * seeds, 'headers are certified')
       if (size >= 4) {
         assert.ok(tally.withFaults > seeds / 4, 'faults are drawn')
         assert.ok(tally.withEvidence > seeds / 20, 'equivocation is met')

@@ -16,6 +16,8 @@ const CONTROLS: Record<MutationName, { twins: number | null; from?: number; seed
   'send before fsync': { twins: null, seedsMax: 100 },
   'gc from the local round': { twins: null, seedsMax: 100 },
   'no inquiry after loss': { twins: null, seedsMax: 300 },
+  'certificate not verified': { twins: null, seedsMax: 100 },
+  'certificate without quorum': { twins: null, seedsMax: 100 },
 }
 
 describe('the checkers', () => {
