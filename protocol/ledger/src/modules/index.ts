@@ -5,6 +5,7 @@ import { faucet } from './faucet.ts'
 import { gateways } from './gateways.ts'
 import { miners } from './miners.ts'
 import { parameters } from './parameters.ts'
+import { r2s } from './r2s.ts'
 import { staking } from './staking.ts'
 import { storage } from './storage.ts'
 import { teeWorkers } from './tee-workers.ts'
@@ -17,6 +18,7 @@ export { gateways, grantHash, grantTypedData, type SignedGrant } from './gateway
 export { eraIssuance } from './issuance.ts'
 export { collateralLimit, DRAW_WINDOW_COUNT, minerCause, minerState, miners, powerOf } from './miners.ts'
 export { type GovernedName, parameters } from './parameters.ts'
+export { coinMode, r2s } from './r2s.ts'
 export { GOVERNANCE_ADDRESS, registrationMessage } from './rules.ts'
 export { slashFraction, staking } from './staking.ts'
 export { candidateState } from './staking-state.ts'
@@ -28,6 +30,7 @@ export { type PotKind, potKind, treasury } from './treasury.ts'
 /** Every protocol module by its name on chain. */
 export const moduleDefinitions = {
   Staking: staking,
+  R2S: r2s,
   Miners: miners,
   TeeWorkers: teeWorkers,
   Territories: territories,
@@ -50,6 +53,7 @@ export type ModuleName = keyof typeof moduleDefinitions
  */
 export const moduleAbis = {
   Staking: { address: staking.address, abi: staking.abi },
+  R2S: { address: r2s.address, abi: r2s.abi },
   Miners: { address: miners.address, abi: miners.abi },
   TeeWorkers: { address: teeWorkers.address, abi: teeWorkers.abi },
   Territories: { address: territories.address, abi: territories.abi },
@@ -64,6 +68,6 @@ export const moduleAbis = {
 /** The modules of a chain with these parameters, for `new ModuleRegistry(modulesFor(params))`. */
 export function modulesFor(params: Params): readonly AnyModule[] {
   // The Treasury first: its pots are filled before anybody's hook asks for them.
-  const always = [treasury, parameters, staking, teeWorkers, miners, territories, gateways, storage, audit]
+  const always = [treasury, parameters, staking, r2s, teeWorkers, miners, territories, gateways, storage, audit]
   return params.faucetGrant > 0n ? [...always, faucet] : always
 }

@@ -14,6 +14,7 @@ describe('the modules of a chain', () => {
         'Treasury c0a',
         'Parameters c0b',
         'Staking c01',
+        'R2S c02',
         'TeeWorkers c04',
         'Miners c03',
         'Territories c05',
