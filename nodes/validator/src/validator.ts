@@ -1,6 +1,7 @@
 import { bytesToHex } from '@cumulus/bytes'
 import {
   BlockExecutor,
+  CertificateStore,
   clientVersion,
   FolderLock,
   type GenesisFile,
@@ -100,8 +101,11 @@ async function run(
   const mempool = await openMempool({ chainId, state, metrics, log, dir: config.dir, limits: config.mempool })
   closing.push(() => mempool.close())
 
+  const certificates = seat && new CertificateStore(config.dir)
+  if (certificates) closing.push(() => certificates.close())
+  const context = { signal, log, metrics }
   const member =
-    seat && (await openMember({ config, genesis, seat, ledger, mempool, context: { signal, log, metrics } }))
+    seat && (await openMember({ config, genesis, seat, ledger, store, certificates: certificates!, mempool, context }))
   if (member) closing.push(() => member.close())
   const heartbeatMs = (seat ? params.order.heartbeatSlots : (config.heartbeatSlots ?? HEARTBEAT_SLOTS)) * params.slotMs
   const orderer: Orderer = member?.orderer ?? singleOrderer(config, params, ledger, mempool, heartbeatMs)
@@ -112,6 +116,7 @@ async function run(
   const view = new LedgerView({
     ledger,
     mempool,
+    certificates,
     clientVersion,
     status,
     peerCount: () => member?.orderer.connectedCount ?? 0,
@@ -122,7 +127,7 @@ async function run(
   // Ends with the caller's signal, or with the first part that fails.
   const ending = new AbortController()
   const endSignal = AbortSignal.any([signal, ending.signal])
-  const executor = new BlockExecutor({ ledger, mempool, view, log, metrics })
+  const executor = new BlockExecutor({ ledger, mempool, view, log, metrics, dumpDir: config.dir })
   const stopped = (async () => {
     try {
       await executor.run(orderer, { signal: endSignal })

@@ -60,6 +60,14 @@ describe('a committee of four', () => {
     }
   })
 
+  it('certifies what it executed, so that it is final', async () => {
+    const { members } = committee
+    const height = await headOf(members[0]!)
+    for (const { client } of members) {
+      await eventually('a certificate', async () => (await client.getBlock({ blockTag: 'finalized' })).number >= height)
+    }
+  })
+
   it('goes on without one of them, who comes back and has the same chain', async () => {
     const { members } = committee
     const [gone, ...rest] = members

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,10 +7,12 @@ import { setTimeout } from 'node:timers/promises'
 import { bytesToHex } from '@cumulus/bytes'
 import { createGenesis, type GenesisFile } from '@cumulus/execution'
 import { PeerIdentity } from '@cumulus/network'
+import { committeeOf } from '@cumulus/r2s'
 import { createLogger, createMetrics, type LogLevel, type Metrics, type RunningRole } from '@cumulus/service'
-import { BlsKey } from '@cumulus/threshold'
+import { BlsKey, deal } from '@cumulus/threshold'
 import { createPublicClient, http, type PublicClient } from 'viem'
 import { testAccount } from '../../execution/test/transactions.ts'
+import { writeMemberKeys } from '../src/member-keys.ts'
 import { startValidator, type ValidatorConfig } from '../src/validator.ts'
 
 const TOKEN = 10n ** 18n
@@ -35,21 +37,39 @@ export interface OrderStatus {
 export interface TestSeat {
   readonly seed: Uint8Array
   readonly blsSeed: Uint8Array
+  readonly coinShare?: Uint8Array
   readonly port: number
 }
 
-export async function testSeats(count: number): Promise<TestSeat[]> {
-  return Promise.all(
-    Array.from({ length: count }, async () => ({
+/** Whom a genesis can name, and the coin dealt to them if there are enough. */
+export interface TestSeats {
+  readonly seats: readonly TestSeat[]
+  readonly coin: NonNullable<GenesisFile['committee']>['coin']
+}
+
+export async function testSeats(count: number): Promise<TestSeats> {
+  const { coinThreshold: t } = committeeOf(count)
+  const dealing = count >= 4 ? deal({ n: count, t, randomness: new Uint8Array(randomBytes(32)) }) : undefined
+  const seats = await Promise.all(
+    Array.from({ length: count }, async (_, index) => ({
+      coinShare: dealing?.shares[index],
       seed: new Uint8Array(randomBytes(32)),
       blsSeed: new Uint8Array(randomBytes(32)),
       port: await freePort(),
     })),
   )
+  const coin = dealing
+    ? {
+        mode: 'dealt' as const,
+        publicKey: bytesToHex(dealing.publicKey),
+        shareKeys: dealing.shareKeys.map((key) => bytesToHex(key)),
+      }
+    : { mode: 'public' as const }
+  return { seats, coin }
 }
 
 /** Ten funded accounts on the smallest parameters, and a committee on this machine. */
-export function committeeGenesis(seats: readonly TestSeat[]): GenesisFile {
+export function committeeGenesis({ seats, coin }: TestSeats): GenesisFile {
   return createGenesis({
     preset: 'minimal',
     timeMs: 1_764_000_000_000,
@@ -68,7 +88,7 @@ export function committeeGenesis(seats: readonly TestSeat[]): GenesisFile {
           address: `/ip4/127.0.0.1/tcp/${port}`,
         }
       }),
-      coin: { mode: 'public' },
+      coin,
     },
   })
 }
@@ -102,10 +122,8 @@ export class TestMember {
     this.#stop = new AbortController()
     this.metrics = createMetrics({ process: false })
     await mkdir(this.dir, { recursive: true })
-    await writeFile(join(this.dir, 'peer.key'), `${this.seat.seed.toHex()}\n`, { mode: 0o600 })
-    await writeFile(join(this.dir, 'bls.key'), `${BlsKey.fromSeed(this.seat.blsSeed).publicKey.toHex()}\n`, {
-      mode: 0o600,
-    })
+    const { seed, blsSeed, coinShare } = this.seat
+    await writeMemberKeys(this.dir, { peer: seed, bls: blsSeed, coin: coinShare })
     this.#role = await startValidator(
       {
         dir: this.dir,
@@ -154,7 +172,7 @@ export class TestCommittee {
     const dir = await mkdtemp(join(tmpdir(), 'cumulus-committee-'))
     const seats = await testSeats(size)
     const genesis = committeeGenesis(seats)
-    const members = seats.map((seat, index) => new TestMember(join(dir, String(index)), seat, genesis, config))
+    const members = seats.seats.map((seat, index) => new TestMember(join(dir, String(index)), seat, genesis, config))
     await Promise.all(members.map((member) => member.start()))
     return new TestCommittee(dir, members)
   }

@@ -1,9 +1,10 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { concatBytes } from '@cumulus/bytes'
-import type { DecidedBatch, Mempool, Orderer } from '@cumulus/execution'
+import type { Committee, DoubleVote } from '@cumulus/certificate'
+import type { CertificateStore, DecidedBatch, Mempool, Orderer } from '@cumulus/execution'
 import { keccak256 } from '@cumulus/hash'
-import type { HashedHeader } from '@cumulus/ledger'
+import type { Transaction } from '@cumulus/ledger'
 import {
   type FrameHandlers,
   type FrameMessage,
@@ -25,7 +26,9 @@ import {
 } from '@cumulus/r2s'
 import type { Logger, Metrics } from '@cumulus/service'
 import { verifyEd25519 } from '@cumulus/signature'
+import type { BlsKey } from '@cumulus/threshold'
 import type { Address } from '@cumulus/types'
+import { Certifier, type ExecutedChain } from './certifier.ts'
 import { type BatchRules, batchesOf } from './chain-batches.ts'
 import type { CoinKeeper } from './coin-keeper.ts'
 import type { ConsensusError } from './consensus-error.ts'
@@ -45,8 +48,7 @@ export interface CommitteeMember extends MemberAddress {
 }
 
 /** The chain as the orderer sees it. A `Ledger` is one. */
-export interface OrderedChain {
-  readonly head: HashedHeader
+export interface OrderedChain extends ExecutedChain {
   readonly genesisHash: Uint8Array
   readonly mark: Uint8Array | undefined
 }
@@ -55,11 +57,15 @@ export interface R2sOrdererComponents {
   readonly folder: string
   readonly params: Params
   readonly genesisMs: number
-  readonly era: number
+  /** Who certifies; the same seats as `members`. */
+  readonly committee: Committee
   readonly members: readonly CommitteeMember[]
   /** Own seat. */
   readonly self: number
   readonly identity: PeerIdentity
+  /** Of own votes. */
+  readonly blsKey: BlsKey
+  readonly certificates: CertificateStore
   readonly coin: CoinKeeper
   readonly chain: OrderedChain
   readonly mempool: Mempool
@@ -79,6 +85,7 @@ const COMMITS_MAX = 1_024
 /** Execution this far behind: own blocks carry no transactions (R²S, section 2.9). */
 const LAG_BLOCKS_MAX = 16
 const LAG_MS_MAX = 2_000
+const LAG_CERTIFICATES_MAX = 64
 /** Transactions in one own block. */
 const OWN_TRANSACTIONS_MAX = 1_000
 
@@ -105,6 +112,7 @@ export class R2sOrderer implements Orderer {
   readonly #metrics: ConsensusMetrics
   readonly #loop: OrderLoop
   readonly #router: TransactionRouter
+  readonly #certifier: Certifier
   readonly #commitTimes = new LatencyWindow()
   /** When own blocks of this run were made, by round. */
   readonly #madeAtMs = new Map<number, number>()
@@ -112,6 +120,7 @@ export class R2sOrderer implements Orderer {
   #waitingContent = 0
   #mark: OrderMark | undefined
   #wake: () => void = () => {}
+  #certified: () => void = () => {}
   #caughtUp: (() => void) | undefined
   #failure: Error | undefined
   #isReplaying = true
@@ -128,7 +137,8 @@ export class R2sOrderer implements Orderer {
       onSync: { call: (seconds: number) => void }
     },
   ) {
-    const { params, members, self, era, identity, coin, chain, mempool, log, metrics } = components
+    const { params, members, self, committee, identity, coin, chain, mempool, log, metrics } = components
+    const { era } = committee
     this.#components = components
     this.#wal = opened.wal
     this.#found = opened.found
@@ -165,6 +175,22 @@ export class R2sOrderer implements Orderer {
       metrics,
       nowMs,
     })
+    this.#certifier = new Certifier({
+      committee,
+      self,
+      key: components.blsKey,
+      chain,
+      certificates: components.certificates,
+      certified: () => {
+        this.#updatePressure()
+        this.#certified()
+      },
+      diverged: (error) => void this.#fail(error),
+      doubleVote: (evidence) => this.#foundDoubleVote(evidence),
+      metrics: this.#metrics,
+      log,
+      nowMs,
+    })
     this.#r2sParams = r2sParamsOf(params, members.length, init)
     this.#loop = new OrderLoop({
       config: {
@@ -185,8 +211,9 @@ export class R2sOrderer implements Orderer {
         room: () => this.#room(),
         contents: (payloadBytesMax) => this.#contents(payloadBytesMax),
         committed: (commit) => this.#committed(commit),
-        accepted: (block) => {
-          if (block.header.author === self && !this.#isReplaying) this.#madeAtMs.set(block.header.round, nowMs())
+        accepted: ({ header }) => {
+          if (header.author === self && !this.#isReplaying) this.#madeAtMs.set(header.round, nowMs())
+          if (header.votes.length > 0) this.#certifier.observe(header.author, header.votes)
         },
         returned: (block) => mempool.release(transactionsOf(block).map(keccak256)),
         behind: () => {},
@@ -205,8 +232,8 @@ export class R2sOrderer implements Orderer {
    * @throws ConsensusError LOG_FAILED, OTHER_LOG
    */
   static async open(components: R2sOrdererComponents, init: R2sOrdererInit = {}): Promise<R2sOrderer> {
-    const { folder, params, era, self, chain, log } = components
-    const owner = { chainId: BigInt(params.chainId), era, member: self }
+    const { folder, params, committee, self, chain, log } = components
+    const owner = { chainId: BigInt(params.chainId), era: committee.era, member: self }
     const onSync = { call: (_seconds: number): void => {} }
     const { wal, found } = await WriteAheadLog.open(folder, owner, chain.head.number, (seconds) => onSync.call(seconds))
     if (found.kind === 'lost') log.warn('the log of the order is lost: asking the others', { reason: found.reason })
@@ -218,6 +245,16 @@ export class R2sOrderer implements Orderer {
   /** For the listener that members dial. */
   get handlers(): FrameHandlers {
     return this.members.handlers
+  }
+
+  /** Calls back after each certificate that was stored. */
+  onCertified(listener: () => void): void {
+    this.#certified = listener
+  }
+
+  /** Sees to it that a transaction of the mempool is ordered, which somebody passed on. */
+  watch(transaction: Transaction): void {
+    this.#router.watch(transaction)
   }
 
   attach(session: Session): void {
@@ -265,9 +302,10 @@ export class R2sOrderer implements Orderer {
       kind: this.kind,
       committeeSize: members.length,
       seat: self,
-      era: this.#components.era,
+      era: this.#components.committee.era,
       round: core.lastOwnRound,
       decidedRound: core.decidedRound,
+      certifiedHeight: this.#certifier.certifiedHeight.toString(),
       commitMs: this.#commitTimes.percentiles(nowMs),
       waitingCommits: this.#commits.length,
       isPressed: this.#isPressed,
@@ -292,7 +330,7 @@ export class R2sOrderer implements Orderer {
     return {
       round: core.lastOwnRound,
       decidedRound: core.decidedRound,
-      certifiedHeight: 0n,
+      certifiedHeight: this.#certifier.certifiedHeight,
       logBytes: this.#wal.bytes,
       waitingCommits: this.#commits.length,
       equivocators: this.#evidence.records.length,
@@ -334,12 +372,12 @@ export class R2sOrderer implements Orderer {
     const transactions = bytes > 0 ? mempool.take(room, this.#router.mayTake) : []
     const payload = encodePayload(transactions.map(({ raw }) => raw))
     queueMicrotask(() => this.#updateWork())
-    return { payload, txCount: transactions.length, votes: [] }
+    return { payload, txCount: transactions.length, votes: this.#certifier.takeVotes() }
   }
 
   /** Tells the core whether there is something to say: then it does not wait for the idle time. */
   #updateWork(): void {
-    const pending = this.#components.mempool.hasWaitingOf(this.#router.mayTake)
+    const pending = this.#certifier.hasVotes || this.#components.mempool.hasWaitingOf(this.#router.mayTake)
     if (pending === this.#isWorkPending) return
     this.#isWorkPending = pending
     this.#loop.step({ kind: 'work', pending })
@@ -403,6 +441,7 @@ export class R2sOrderer implements Orderer {
       if (signal.aborted) return
       yield batch
       this.#mark = { kind: 'ordered', era, round, index }
+      this.#certifier.executed(chain.head)
       this.#updateWork()
       this.#updatePressure()
     }
@@ -411,7 +450,8 @@ export class R2sOrderer implements Orderer {
   #updatePressure(): void {
     const oldest = this.#commits[0]
     const isLate = oldest !== undefined && this.#clock.nowMs() - oldest.arrivedAtMs > LAG_MS_MAX
-    const high = this.#waitingContent > LAG_BLOCKS_MAX || isLate || this.#commits.length > COMMITS_MAX
+    const isUncertified = this.#certifier.behind > LAG_CERTIFICATES_MAX
+    const high = this.#waitingContent > LAG_BLOCKS_MAX || isLate || isUncertified
     if (high === this.#isPressed) return
     this.#isPressed = high
     this.#loop.step({ kind: 'pressure', high })
@@ -439,6 +479,24 @@ export class R2sOrderer implements Orderer {
       },
     })
     if (isNew) this.#metrics.evidence.inc({ kind: 'equivocation' })
+  }
+
+  #foundDoubleVote({ member, votes: [first, second] }: DoubleVote): void {
+    const isNew = this.#evidence.add({
+      kind: 'double-vote',
+      member,
+      place: first.height.toString(),
+      foundAtMs: Math.floor(this.#clock.nowMs()),
+      proof: {
+        firstHash: first.headerHash.toHex(),
+        firstSignature: first.signature.toHex(),
+        secondHash: second.headerHash.toHex(),
+        secondSignature: second.signature.toHex(),
+      },
+    })
+    if (!isNew) return
+    this.#components.log.error('a member voted for two blocks of one height', { member, height: first.height })
+    this.#metrics.evidence.inc({ kind: 'double-vote' })
   }
 
   /** Stops, and keeps what is known: whoever looks into it later needs the rounds of that moment. */
