@@ -1,6 +1,7 @@
 import { type Ledger, LedgerHalt } from '@cumulus/ledger'
 import { Counter, Gauge, Histogram, type Logger, type Metrics } from '@cumulus/service'
 import { ExecutionError } from './execution-error.ts'
+import { writeHaltDump } from './halt-dump.ts'
 import type { LedgerView } from './ledger-view.ts'
 import type { Mempool } from './mempool.ts'
 import type { DecidedBatch, Orderer } from './orderer.ts'
@@ -11,6 +12,8 @@ interface BlockExecutorComponents {
   readonly view: LedgerView
   readonly log: Logger
   readonly metrics: Metrics
+  /** Where a dump is written if execution halts; nowhere if absent. */
+  readonly dumpDir?: string
 }
 
 /** Takes decided batches to the ledger, one after the other, and tells mempool and readers about each stored block. */
@@ -54,12 +57,15 @@ export class BlockExecutor {
         gasUsed: block.header.gasUsed,
       })
     } catch (cause) {
-      log.error('execution halted', { number: batch.number, transactions: batch.transactions.length, error: cause })
+      const { dumpDir } = this.#components
+      const dump = dumpDir === undefined ? undefined : await writeHaltDump(dumpDir, batch, cause).catch(String)
+      const transactions = batch.transactions.length
+      log.error('execution halted', { number: batch.number, transactions, dump, error: cause })
       const reason = cause instanceof LedgerHalt && cause.cause instanceof Error ? cause.cause : (cause as Error)
       throw new ExecutionError(
         'HALTED',
         `block ${batch.number} cannot be executed: ${reason.message}`,
-        { number: batch.number },
+        { number: batch.number, dump },
         { cause },
       )
     }

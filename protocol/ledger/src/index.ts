@@ -37,7 +37,7 @@ export {
   type TransactionType,
 } from './chain/transaction.ts'
 export * from './framework/index.ts'
-export { LedgerError, type LedgerErrorCode, LedgerHalt } from './ledger-error.ts'
+export { type HaltScene, LedgerError, type LedgerErrorCode, LedgerHalt } from './ledger-error.ts'
 export * from './modules/index.ts'
 export type { Account } from './state/account.ts'
 export type { HistoryLimits } from './state/history.ts'

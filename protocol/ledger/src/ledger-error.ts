@@ -1,3 +1,5 @@
+import type { Address } from '@cumulus/types'
+
 /** What went wrong outside the ledger; it stays as it was. */
 export type LedgerErrorCode =
   /** The store holds the chain of another genesis. */
@@ -30,12 +32,24 @@ export class LedgerError extends Error {
   }
 }
 
+/** For whoever looks for the cause. */
+export interface HaltScene {
+  /** What was being done: `transaction` has its index and hash. */
+  readonly stage: 'begin' | 'transaction' | 'hooks' | 'root' | 'store'
+  readonly transactionIndex: number | undefined
+  readonly transactionHash: Uint8Array | undefined
+  /** What the block had changed by then, cut off at a thousand accounts and as many slots of each. */
+  readonly changed: readonly { readonly address: Address; readonly slots: readonly bigint[] }[]
+}
+
 /**
  * We are wrong: a module threw what is no revert, or the state contradicts itself. Nothing of the block was stored; the
  * ledger refuses to go on, because nodes that guess differently would split.
  */
 export class LedgerHalt extends Error {
   readonly code = 'HALT'
+  /** Where it happened, if a block was being executed. */
+  scene: HaltScene | undefined
   constructor(message: string, cause: unknown) {
     super(message, { cause })
     this.name = 'LedgerHalt'

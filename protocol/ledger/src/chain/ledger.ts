@@ -3,7 +3,7 @@ import { DecodeError, equalBytes, hexToBytes } from '@cumulus/bytes'
 import type { Params } from '@cumulus/params'
 import type { Address } from '@cumulus/types'
 import type { ModuleRegistry } from '../framework/index.ts'
-import { LedgerError, LedgerHalt } from '../ledger-error.ts'
+import { type HaltScene, LedgerError, LedgerHalt } from '../ledger-error.ts'
 import { type Account, decodeAccount, EMPTY_ACCOUNT, EMPTY_CODE_HASH } from '../state/account.ts'
 import { History, type HistoryLimits } from '../state/history.ts'
 import { JournaledState, type StateLimits, slotKey } from '../state/journaled-state.ts'
@@ -114,6 +114,9 @@ export interface ExecutedBlock {
   readonly dropped: readonly DroppedTransaction[]
 }
 
+/** Accounts, and slots of each, that are noted when a block fails. */
+const HALT_KEYS_MAX = 1_000
+
 const ZERO_ADDRESS: Address = '0x0000000000000000000000000000000000000000'
 /** EIP-2718 type of the receipt that holds the logs of module hooks, behind those of the transactions. Not Ethereum's. */
 export const HOOK_RECEIPT_TYPE = 0x7f
@@ -140,6 +143,12 @@ export class Ledger {
   #elapsedMs: number
   #genesisHash: Uint8Array
   #halted: LedgerHalt | undefined
+  /** How far the block at hand is. */
+  #progress: Omit<HaltScene, 'changed'> = {
+    stage: 'begin',
+    transactionIndex: undefined,
+    transactionHash: undefined,
+  }
   /** Ends when the blocks asked for so far are done: one at a time. */
   #turn: Promise<unknown> = Promise.resolve()
   /** While a block is being executed: calls wait for it. */
@@ -254,8 +263,10 @@ export class Ledger {
       try {
         return await work
       } catch (cause) {
-        this.#halted = cause instanceof LedgerHalt ? cause : new LedgerHalt(`block ${batch.number} failed`, cause)
-        throw this.#halted
+        const halt = cause instanceof LedgerHalt ? cause : new LedgerHalt(`block ${batch.number} failed`, cause)
+        halt.scene = { ...this.#progress, changed: this.#state.changed(HALT_KEYS_MAX) }
+        this.#halted = halt
+        throw halt
       } finally {
         this.#executing = undefined
       }
@@ -276,6 +287,7 @@ export class Ledger {
     const transactions: Transaction[] = []
     const receipts: Receipt[] = []
     const dropped: DroppedTransaction[] = []
+    this.#progress = { stage: 'begin', transactionIndex: undefined, transactionHash: undefined }
     const consensusRoot = batch.consensusRoot?.slice() ?? NO_CONSENSUS_ROOT
     beginBlock(state, { ...block, parentHash: parent.hash, consensusRoot })
     let gasUsed = 0n
@@ -287,6 +299,7 @@ export class Ledger {
         dropped.push({ index, hash: tx?.hash, code: code ?? 'MALFORMED' })
         continue
       }
+      this.#progress = { stage: 'transaction', transactionIndex: index, transactionHash: tx.hash }
       const { receipt, burnt: burntByTx } = await executeTransaction(tx, state, this.#vm, block, gasUsed)
       gasUsed = receipt.cumulativeGasUsed
       burnt += burntByTx
@@ -296,8 +309,10 @@ export class Ledger {
       if (pause) await pause
     }
 
+    this.#progress = { stage: 'hooks', transactionIndex: undefined, transactionHash: undefined }
     const hookLogs = this.modules.onBlock(state, block, { coinbase: block.coinbase, burnt })
     const allReceipts = hookLogs.length === 0 ? receipts : [...receipts, hookReceipt(hookLogs, gasUsed)]
+    this.#progress = { ...this.#progress, stage: 'root' }
     const logsBloom = new Uint8Array(BLOOM_BYTES)
     for (const { logs } of allReceipts) if (logs.length > 0) addBloom(logsBloom, bloomOf(logs))
     const applied = this.#trie.apply(state.writeSet())
@@ -321,6 +336,7 @@ export class Ledger {
     const mark: LedgerWrite[] = batch.mark ? [{ table: 'meta', key: META.mark, value: batch.mark.slice() }] : []
     const past = this.#history.record(batch.number, applied.writes)
     const content = blockWrites(header, transactions, allReceipts)
+    this.#progress = { ...this.#progress, stage: 'store' }
     this.#store.write([...applied.writes, ...past.writes, ...content, ...mark])
     past.advance()
     this.#elapsedMs = batch.timestampMs - parent.timestampMs

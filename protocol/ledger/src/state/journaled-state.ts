@@ -268,14 +268,14 @@ export class JournaledState implements WorldState {
     for (const [slot, value] of slots) this.setStorage(address, slot, value)
   }
 
-  /** Addresses that the block has changed so far, at most `limit`. */
-  changed(limit: number): Address[] {
-    const addresses: Address[] = []
-    for (const { bytes } of this.#dirty) {
-      if (addresses.length === limit) break
-      addresses.push(`0x${bytes.toHex()}`)
+  /** Accounts and slots that the block has changed so far: at most `limit`, and as many of each. */
+  changed(limit: number): { address: Address; slots: bigint[] }[] {
+    const accounts: { address: Address; slots: bigint[] }[] = []
+    for (const { bytes, slotsBefore } of this.#dirty) {
+      if (accounts.length === limit) break
+      accounts.push({ address: `0x${bytes.toHex()}`, slots: [...slotsBefore.keys()].slice(0, limit) })
     }
-    return addresses
+    return accounts
   }
 
   #settle(): void {
