@@ -198,7 +198,7 @@ export class AuditNetwork extends TestNetwork {
   prove(challenge: Challenge, { by = worker, read = readHonestly as Reader } = {}): Uint8Array {
     const builder = new ProofBuilder(challenge)
     challenge.entries.forEach((entry, i) => {
-      const { data, tag } = read(entry, by)
+      const { data, tag } = read(entry, by, i)
       builder.add(i, data, tag)
     })
     return builder.finish(by.powers)
@@ -226,6 +226,7 @@ export class AuditNetwork extends TestNetwork {
 export type Reader = (
   place: { group: GroupId; stripe: StripeNumber; seat: Seat; block: number },
   by: TestWorker,
+  index: number,
 ) => { data: Uint8Array; tag: Uint8Array }
 
 export const readHonestly: Reader = (place, by) => ({

@@ -22,8 +22,8 @@ const behaviourOf = (miner: Address): Behaviour =>
 const all = Array.from({ length: MINERS }, (_, i) => account(i + 1))
 const honest = all.filter((miner) => behaviourOf(miner) === 'honest')
 
-const dropsOne: Reader = (entry, by) => {
-  const read = readHonestly(entry, by)
+const dropsOne: Reader = (entry, by, index) => {
+  const read = readHonestly(entry, by, index)
   return entry.stripe === LOST_STRIPE ? { ...read, data: new Uint8Array(read.data.length) } : read
 }
 /** Data and tags of the neighbour's seat, which are right in their place. */
