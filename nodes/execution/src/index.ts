@@ -1,6 +1,7 @@
 export { BlockExecutor } from './block-executor.ts'
 export { CertificateStore } from './certificate-store.ts'
 export { clientVersion } from './client-version.ts'
+export { consensusView } from './consensus-view.ts'
 export { ExecutionError, type ExecutionErrorCode } from './execution-error.ts'
 export { FolderLock } from './folder-lock.ts'
 export { coinKeyOf, committeeOf } from './genesis-committee.ts'

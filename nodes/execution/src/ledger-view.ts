@@ -21,6 +21,7 @@ import {
   type CallOutcome,
   type CallRequest,
   type ChainView,
+  type ConsensusView,
   type GasEstimate,
   type Hash,
   type PendingView,
@@ -45,6 +46,7 @@ interface LedgerViewComponents {
   readonly syncing?: ChainView['syncing']
   /** What a committee certified is final. Absent: one validator decides for ever, and all that is executed is final. */
   readonly certificates?: Pick<CertificateStore, 'highest'>
+  readonly consensus?: ConsensusView
   readonly ledger: Ledger
   readonly mempool: Mempool
   readonly clientVersion: string
@@ -70,14 +72,17 @@ export class LedgerView implements ChainView {
   readonly status: () => object | Promise<object>
   readonly peerCount: () => number
   readonly syncing: ChainView['syncing']
+  readonly consensus: ConsensusView | undefined
   readonly #ledger: Ledger
   readonly #mempool: Mempool
   readonly #certificates: Pick<CertificateStore, 'highest'> | undefined
   readonly #recent = new Map<bigint, RecentBlock>()
   readonly #blockListeners = new Set<(block: ViewBlock) => void>()
 
-  constructor({ ledger, mempool, certificates, clientVersion, status, peerCount, syncing }: LedgerViewComponents) {
+  constructor(components: LedgerViewComponents) {
+    const { ledger, mempool, certificates, consensus, clientVersion, status, peerCount, syncing } = components
     this.#certificates = certificates
+    this.consensus = consensus
     this.#ledger = ledger
     this.#mempool = mempool
     this.chainId = ledger.params.chainId

@@ -1,4 +1,5 @@
 import type { Address } from '@cumulus/types'
+import type { ConsensusView } from './consensus-view.ts'
 
 /** Bytes as `0x` and lower-case hex. */
 export type Hex = `0x${string}`
@@ -265,6 +266,8 @@ export interface ChainView {
   syncing():
     | { readonly startingBlock: bigint; readonly currentBlock: bigint; readonly highestBlock: bigint }
     | undefined
+  /** Absent where one validator orders alone. */
+  readonly consensus?: ConsensusView
   /** For `cumulus_status`. Plain JSON. */
   status(): object | Promise<object>
 }

@@ -23,6 +23,7 @@ export type {
   ViewReceipt,
   ViewTransaction,
 } from './chain-view.ts'
+export type { CommitteeInfo, ConsensusView, RpcCertificate, RpcCommittee } from './consensus-view.ts'
 export { defaultLimits, type RpcLimits } from './limits.ts'
 export type { AccessRules } from './origin.ts'
 export { errorNumbers, RpcError, type RpcErrorName } from './rpc-error.ts'

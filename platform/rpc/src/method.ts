@@ -1,5 +1,6 @@
 import type { PublicRpcSchema, RpcFeeHistory, RpcTransaction, RpcTransactionReceipt, WalletRpcSchema } from 'viem'
 import type { Hex } from './chain-view.ts'
+import type { RpcCertificate, RpcCommittee } from './consensus-view.ts'
 import type { Decoder } from './decode.ts'
 import { RpcError } from './rpc-error.ts'
 
@@ -26,6 +27,9 @@ interface OwnReturnTypes {
   debug_getRawReceipts: Hex[]
   debug_getRawTransaction: Hex | null
   cumulus_status: object
+  cumulus_getCertificate: RpcCertificate | null
+  cumulus_getCommittee: RpcCommittee | null
+  cumulus_consensusStatus: object | null
 }
 
 /** By sender, then by nonce in decimal digits. */

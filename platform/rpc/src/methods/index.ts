@@ -1,5 +1,6 @@
 import type { MethodTable } from '../method.ts'
 import { blockMethods } from './blocks.ts'
+import { consensusMethods } from './consensus.ts'
 import type { MethodContext } from './context.ts'
 import { cumulusMethods } from './cumulus.ts'
 import { feeMethods } from './fees.ts'
@@ -22,5 +23,6 @@ export function createMethods(context: MethodContext): MethodTable {
     ...subscriptionMethods(context),
     ...txpoolMethods(context),
     ...cumulusMethods(context),
+    ...consensusMethods(context),
   }
 }
