@@ -39,23 +39,22 @@ const SETTINGS = {
 
 const OUTPUT = ['abi', 'evm.bytecode.object', 'evm.deployedBytecode.object']
 
-/** Our sources by the path that they import each other by. */
+/** Our own contracts by the path that they import each other by. */
 export function ownSources(): Record<string, string> {
-  const sources: Record<string, string> = {}
-  for (const folder of ['interfaces', 'solidity']) {
-    for (const file of readdirSync(new URL(`${folder}/`, FOLDER)).sort()) {
-      if (file.endsWith('.sol'))
-        sources[`${folder}/${file}`] = readFileSync(new URL(`${folder}/${file}`, FOLDER), 'utf8')
-    }
-  }
-  return sources
+  const files = readdirSync(new URL('solidity/', FOLDER)).filter((file) => file.endsWith('.sol'))
+  return Object.fromEntries(files.sort().map((file) => [`solidity/${file}`, readOwn(`solidity/${file}`)]))
 }
 
-/** Reads what an import of a package names, and remembers that it was needed. */
+function readOwn(path: string): string {
+  return readFileSync(new URL(path, FOLDER), 'utf8')
+}
+
+/** Reads what an import names, and remembers that it was needed: an interface of a module, or a file of a package. */
 function importer(used: Map<string, string>) {
   return (path: string): { contents: string } | { error: string } => {
-    const place = packageFile(path)
-    if (place === undefined) return { error: `no file ${path}` }
+    const isOwn = path.startsWith('interfaces/') || path.startsWith('solidity/')
+    const place = isOwn ? fileURLToPath(new URL(path, FOLDER)) : packageFile(path)
+    if (place === undefined || !existsSync(place)) return { error: `no file ${path}` }
     const contents = readFileSync(place, 'utf8')
     used.set(path, contents)
     return { contents }
@@ -63,8 +62,8 @@ function importer(used: Map<string, string>) {
 }
 
 function packageFile(path: string): string | undefined {
-  for (const base of ['../node_modules/', '../../../node_modules/']) {
-    const place = fileURLToPath(new URL(base + path, import.meta.url))
+  for (const base of ['node_modules/', '../../node_modules/']) {
+    const place = fileURLToPath(new URL(base + path, FOLDER))
     if (existsSync(place)) return place
   }
   return undefined

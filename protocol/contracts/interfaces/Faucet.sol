@@ -6,3 +6,5 @@ interface Faucet {
   event Claimed(address indexed to, uint256 amount);
   function claim(address to) external returns (uint256 amount);
 }
+
+Faucet constant FAUCET = Faucet(0x0000000000000000000000000000000000000c0F);

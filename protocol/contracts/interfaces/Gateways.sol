@@ -24,3 +24,5 @@ interface Gateways {
   function grantOf(uint256 territory, address gateway) external view returns (Grant memory);
   function mayUse(uint256 territory, address gateway) external view returns (bool);
 }
+
+Gateways constant GATEWAYS = Gateways(0x0000000000000000000000000000000000000C06);

@@ -22,3 +22,5 @@ interface Miners {
   function minerCount() external view returns (uint256);
   function miners(uint256 offset, uint256 limit) external view returns (Miner[] memory);
 }
+
+Miners constant MINERS = Miners(0x0000000000000000000000000000000000000c03);

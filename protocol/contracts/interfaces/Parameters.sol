@@ -10,3 +10,5 @@ interface Parameters {
   function parameterCount() external view returns (uint256);
   function parameters(uint256 offset, uint256 limit) external view returns (Parameter[] memory);
 }
+
+Parameters constant PARAMETERS = Parameters(0x0000000000000000000000000000000000000c0b);

@@ -4,7 +4,7 @@ pragma solidity ^0.8.0;
 /// @notice Placement groups and their stripes, files and bucket anchors. At 0x0000000000000000000000000000000000000c07.
 interface Storage {
   struct Class { uint8 id; string name; uint8 dataCount; uint8 seatCount; uint8 writeQuorum; uint8 codec; uint32 fragmentBytes; }
-  struct Group { uint32 id; uint8 classId; uint32 version; uint32 stripeCount; bool open; address[] members; bytes32[] peerKeys; }
+  struct Group { uint32 id; uint8 classId; uint32 version; uint32 stripeCount; bool open; address[] members; bytes32[] peerKeys; address tagger; uint8 taggerAttestation; }
   struct Reservation { uint256 id; uint256 territory; address gateway; uint32 group; uint32 firstStripe; uint32 stripeCount; uint32 committedCount; uint64 expiresAtEpoch; bool closed; }
   struct Stripe { bytes32 root; uint256 territory; uint256 reservation; address gateway; uint8 state; }
   struct StripeCommit { uint32 stripe; bytes32 root; uint256 seats; bytes signatures; }
@@ -14,6 +14,8 @@ interface Storage {
   error BelowQuorum(uint32 stripe, uint8 neededSeats, uint8 seats);
   error BadReceipt(uint32 stripe, uint8 seat);
   error RootTaken(uint32 stripe, bytes32 root);
+  event TaggerAssigned(uint32 indexed group, address indexed tagger, uint8 attestation);
+  event SeatVacated(uint32 indexed group, uint8 indexed seat, address indexed miner);
   event GroupOpened(uint32 indexed group, uint8 classId, address[] members);
   event Reserved(uint256 indexed reservation, uint256 indexed territory, address indexed gateway, uint32 group, uint32 firstStripe, uint32 stripeCount);
   event Committed(uint32 indexed group, uint32 indexed stripe, uint256 indexed territory, bytes32 root, uint256 seats);
@@ -37,4 +39,8 @@ interface Storage {
   function fileOf(bytes32 fid) external view returns (address owner, uint256 territory, uint64 size, bytes32 manifestRoot);
   function anchorBucket(uint256 territory, bytes32 bucket, bytes32 indexRoot, uint64 objects, uint64 bytes_) external;
   function anchorOf(uint256 territory, bytes32 bucket) external view returns (bytes32 indexRoot, uint64 objects, uint64 bytes_, uint64 atBlock);
+  function vacantSeats(uint256 offset, uint256 limit) external view returns (uint32[] memory groups, uint8[] memory seats);
+  function untaggedGroupCount() external view returns (uint256);
 }
+
+Storage constant STORAGE = Storage(0x0000000000000000000000000000000000000C07);

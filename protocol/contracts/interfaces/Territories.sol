@@ -33,3 +33,5 @@ interface Territories {
   function tokenURI(uint256 tokenId) external view returns (string memory);
   function supportsInterface(bytes4 interfaceId) external view returns (bool);
 }
+
+Territories constant TERRITORIES = Territories(0x0000000000000000000000000000000000000C05);

@@ -17,3 +17,5 @@ interface Treasury {
   function potOf(uint8 kind) external view returns (Pot memory);
   function eraPotOf(uint8 kind, uint64 era) external view returns (uint256);
 }
+
+Treasury constant TREASURY = Treasury(0x0000000000000000000000000000000000000C0a);

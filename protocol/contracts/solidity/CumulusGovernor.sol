@@ -8,7 +8,7 @@ import {GovernorVotes} from "@openzeppelin/contracts/governance/extensions/Gover
 import {GovernorTimelockControl} from "@openzeppelin/contracts/governance/extensions/GovernorTimelockControl.sol";
 import {TimelockController} from "@openzeppelin/contracts/governance/TimelockController.sol";
 import {IVotes} from "@openzeppelin/contracts/governance/utils/IVotes.sol";
-import {Treasury} from "../interfaces/Treasury.sol";
+import {TREASURY} from "../interfaces/Treasury.sol";
 
 /// @title The DAO: holders of the wrapped token decide, the timelock carries it out.
 contract CumulusGovernor is
@@ -18,8 +18,6 @@ contract CumulusGovernor is
     GovernorVotes,
     GovernorTimelockControl
 {
-    Treasury private constant TREASURY = Treasury(0x0000000000000000000000000000000000000C0a);
-
     /// @notice Votes needed, in parts per million of all tokens of the chain. Of all: what is wrapped may be little,
     /// and a share of little would let anybody rule.
     uint256 public immutable quorumPpm;

@@ -3,14 +3,12 @@ pragma solidity ^0.8.28;
 
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
-import {Territories} from "../interfaces/Territories.sol";
+import {TERRITORIES} from "../interfaces/Territories.sol";
 
 /// @title Territories change hands by a signature (EIP-712, or EIP-1271 of a contract account) instead of a transaction.
 /// @notice An owner makes this contract its operator once (`Territories.setApprovalForAll`); from then on a signed
 /// permit lets the named spender take one territory, once, until the deadline. Nonces may be used in any order.
 contract TerritoryPermit is EIP712 {
-    Territories public constant TERRITORIES = Territories(0x0000000000000000000000000000000000000C05);
-
     bytes32 public constant PERMIT_TRANSFER_TYPEHASH =
         keccak256("PermitTransfer(uint256 territory,address spender,uint256 nonce,uint256 deadline)");
     bytes32 public constant PERMIT_APPROVE_TYPEHASH =

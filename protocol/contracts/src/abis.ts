@@ -285,7 +285,6 @@ export const territoryPermitAbi = parseAbi([
   'function DOMAIN_SEPARATOR() view returns (bytes32)',
   'function PERMIT_APPROVE_TYPEHASH() view returns (bytes32)',
   'function PERMIT_TRANSFER_TYPEHASH() view returns (bytes32)',
-  'function TERRITORIES() view returns (address)',
   'function cancelNonces(uint256 word, uint256 mask)',
   'function eip712Domain() view returns (bytes1 fields, string name, string version, uint256 chainId, address verifyingContract, bytes32 salt, uint256[] extensions)',
   'function nonceBitmap(address owner, uint256 word) view returns (uint256 bits)',

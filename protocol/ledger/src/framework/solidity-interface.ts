@@ -1,6 +1,8 @@
+import { utf8Encode } from '@cumulus/bytes'
+import { keccak256 } from '@cumulus/hash'
 import type { AnyModule } from './module.ts'
 
-/** A module's ABI as a Solidity file that contracts import. */
+/** A module's ABI as a Solidity file that contracts import, with a constant for the module at its address. */
 export function solidityInterface(module: Pick<AnyModule, 'name' | 'address' | 'definition' | 'signatures'>): string {
   const { name, address, definition, signatures } = module
   const structs = definition.structs ?? []
@@ -19,6 +21,8 @@ export function solidityInterface(module: Pick<AnyModule, 'name' | 'address' | '
     `interface ${name} {`,
     ...lines.map((line) => `  ${line}`),
     '}',
+    '',
+    `${name} constant ${upperSnake(name)} = ${name}(${checksummed(address)});`,
     '',
   ].join('\n')
 }
@@ -45,4 +49,16 @@ function located(parameters: string, place: 'calldata' | 'memory', structNames: 
       return [type, ...(reference ? [place] : []), ...rest].join(' ')
     })
     .join(', ')
+}
+
+/** `TeeWorkers` → `TEE_WORKERS` */
+function upperSnake(name: string): string {
+  return name.replace(/(?<=[a-z0-9])(?=[A-Z])/g, '_').toUpperCase()
+}
+
+/** The letters of an address as EIP-55 wants them; Solidity insists. */
+function checksummed(address: string): string {
+  const digits = address.slice(2).toLowerCase()
+  const hash = keccak256(utf8Encode(digits)).toHex()
+  return `0x${[...digits].map((digit, i) => (hash[i]! >= '8' ? digit.toUpperCase() : digit)).join('')}`
 }

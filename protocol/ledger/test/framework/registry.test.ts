@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { bytesToHex, hexToBytes } from '@cumulus/bytes'
+import { minimal } from '@cumulus/params'
 import type { Address } from '@cumulus/types'
 import fc from 'fast-check'
 import { type Abi, encodeErrorResult, encodeFunctionData, parseAbi } from 'viem'
@@ -273,6 +274,114 @@ describe('the dispatcher', () => {
   })
 })
 
+describe('hooks for epochs and eras', () => {
+  /** Notes what it is told; an era takes as many blocks as `work` says. */
+  const clock = (work: number) => {
+    const told: string[] = []
+    const watcher = module({
+      name: 'Watcher',
+      address: '0x0000000000000000000000000000000000000cf3',
+      storage: { step: cell(u64) },
+      events: { Ended: 'event Ended(uint64 indexed era)' },
+    })
+      .onEra((c, era) => {
+        told.push(`era ${era}`)
+        const step = c.s.step.get() + 1n
+        c.s.step.set(step % BigInt(work))
+        if (step < BigInt(work)) return 'more'
+        c.emit.Ended(BigInt(era))
+        return undefined
+      })
+      .onEpoch((_c, epoch) => void told.push(`epoch ${epoch}`))
+      .onBlock((c) => void told.push(`block ${c.block.number}`))
+    const chain = new TestChain([watcher])
+    const block = (epochs: number) => {
+      chain.advance({ blocks: 1n, epochs })
+      told.length = 0
+      const logs = chain.events(chain.endBlock(), [watcher])
+      return [...told, ...logs.map(({ name, args }) => `${name} ${args['era']}`)]
+    }
+    return { block, chain, watcher }
+  }
+  const { epochsPerEra } = minimal
+
+  it('run once, in the first block behind the period, before the hook of the block', () => {
+    const { block } = clock(1)
+    assert.deepEqual(block(0), ['block 2'])
+    assert.deepEqual(block(1), ['epoch 0', 'block 3'])
+    assert.deepEqual(block(0), ['block 4'])
+    assert.deepEqual(block(epochsPerEra - 1), ['era 0', 'epoch 1', 'block 5', 'Ended 0'])
+  })
+
+  it('catch up with one period a block', () => {
+    const { block } = clock(1)
+    const told = [block(2 * epochsPerEra), block(0), block(0)]
+    assert.deepEqual(
+      told.map((one) => one.slice(0, 2)),
+      [
+        ['era 0', 'epoch 0'],
+        ['era 1', 'epoch 1'],
+        ['epoch 2', 'block 4'],
+      ],
+    )
+  })
+
+  it('go on with one that has more work, block after block', () => {
+    const { block } = clock(3)
+    const told = [block(epochsPerEra), block(0), block(0), block(0)]
+    assert.deepEqual(
+      told.map((one) => one.filter((text) => text.startsWith('era') || text.startsWith('Ended'))),
+      [['era 0'], ['era 0'], ['era 0', 'Ended 0'], []],
+    )
+  })
+
+  it('keep their place in the state, where no variable is', () => {
+    const { block, chain, watcher } = clock(2)
+    block(epochsPerEra)
+    const slots = chain.world.slotsOf(watcher.address)
+    assert.deepEqual([...slots.values()], [1n, 1n], 'the step, and the epoch; the era is not done')
+    assert.equal(slots.get(0n), 1n)
+  })
+
+  it('are one for each period', () => {
+    const base = module({ name: 'Odd', address: alice, storage: {} }).onEra(() => {})
+    assert.throws(() => base.onEra(() => {}), /two era hooks/)
+  })
+})
+
+describe('a module that issues tokens', () => {
+  const mint = module({
+    name: 'Mint',
+    address: '0x0000000000000000000000000000000000000cf4',
+    storage: { supply: cell(u256) },
+    issues: true,
+  })
+    .genesis((c, { supply }) => c.s.supply.set(supply))
+    .fn('function issue(uint256 amount)', 0, (c, amount) => c.issue(amount))
+    .fn('function burn(uint256 amount)', 0, (c, amount) => c.burn(amount))
+    .view('function supply() view returns (uint256)', (c) => c.s.supply.get())
+
+  it('begins last and is told what there is, and makes and burns on its own account', () => {
+    const chain = new TestChain([mint, bank, ledgerOf], { genesis: { allocated: 7n } })
+    assert.equal(chain.call(mint, 'supply', []), 12n, 'with what the bank endowed itself')
+    const before = chain.world.totalBalance()
+    chain.call(mint, 'issue', [5n])
+    assert.equal(chain.world.totalBalance(), before + 5n)
+    chain.call(mint, 'burn', [2n])
+    assert.equal(chain.world.getBalance(mint.address), 3n)
+    assert.throws(() => chain.call(mint, 'burn', [4n]), /not 4 wei to burn/)
+  })
+
+  it('is the only one that can', () => {
+    const other = module({ name: 'Other', address: '0x0000000000000000000000000000000000000cf5', storage: {} })
+      .fn('function issue()', 0, (c) => c.issue(1n))
+      .fn('function burn()', 0, (c) => c.burn(1n))
+    const chain = new TestChain([other])
+    assert.throws(() => chain.call(other, 'issue', []), /Other does not issue tokens/)
+    assert.throws(() => chain.call(other, 'burn', []), /Other does not issue tokens/)
+  })
+})
+
 describe('the gas of a module call', () => {
   it('is what the EVM asks for the same slots, logs and transfers', () => {
     const chain = newChain()
@@ -381,6 +490,8 @@ describe('a module definition', () => {
         '  function entry(Entry calldata one) external view returns (Entry[] memory twice, uint8 two);',
         '  function writes() external view returns (uint256);',
         '}',
+        '',
+        'Bank constant BANK = Bank(0x0000000000000000000000000000000000000Cf0);',
         '',
       ].join('\n'),
     )
