@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { chmod, link, mkdir, open, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { bytesToPlainHex, hexToBytes } from '@cumulus/bytes'
+import { bytesToPlainHex, concatBytes, hexToBytes } from '@cumulus/bytes'
 import { Ed25519Key } from '@cumulus/signature'
-import { publicKeyFromRaw } from '@libp2p/crypto/keys'
+import { privateKeyFromRaw, publicKeyFromRaw } from '@libp2p/crypto/keys'
 import { peerIdFromPublicKey, peerIdFromString } from '@libp2p/peer-id'
 import { NetworkError } from './session.ts'
 
@@ -14,10 +14,12 @@ export class PeerIdentity {
   /** `12D3KooW…` */
   readonly peerId: string
   readonly #key: Ed25519Key
+  readonly #seed: Uint8Array
 
   /** @param seed 32 secret bytes */
   constructor(seed: Uint8Array) {
     this.#key = new Ed25519Key(seed)
+    this.#seed = seed.slice()
     this.publicKey = this.#key.publicKey
     this.peerId = peerIdOf(this.publicKey)
   }
@@ -44,6 +46,11 @@ export class PeerIdentity {
   /** 64-byte Ed25519 signature, as receipts carry it. */
   sign(message: Uint8Array): Uint8Array {
     return this.#key.sign(message)
+  }
+
+  /** The same key for a js-libp2p node, which signs in its own code. A secret: hand it to nothing else. */
+  libp2pKey(): ReturnType<typeof privateKeyFromRaw> {
+    return privateKeyFromRaw(concatBytes(this.#seed, this.publicKey))
   }
 }
 
