@@ -14,7 +14,7 @@ import {
   readGenesis,
 } from '@cumulus/execution'
 import { BlockMismatch, type Ledger } from '@cumulus/ledger'
-import { type Listener, listen, PeerIdentity, parseAddress } from '@cumulus/network'
+import { formatAddress, type Listener, listen, PeerIdentity, parseAddress } from '@cumulus/network'
 import { type AccessRules, type RpcLimits, type RpcServer, startRpcServer } from '@cumulus/rpc'
 import { type HealthReport, type Logger, type RoleContext, type RunningRole, writeFileAtomic } from '@cumulus/service'
 import type { Address } from '@cumulus/types'
@@ -23,6 +23,7 @@ import { ChainPeers, type ChainPeersLimits, type KnownPeer } from './chain-peers
 import type { CertificateStore, CertificateVerifier } from './finality.ts'
 import { Follower, type FollowerLimits } from './follower.ts'
 import { FullNodeError } from './full-node-error.ts'
+import { type Gossip, startGossip } from './gossip.ts'
 import { TransactionForwarder } from './transaction-forwarder.ts'
 import { takeTransactions } from './transaction-intake.ts'
 
@@ -38,8 +39,13 @@ export interface FullNodeConfig {
     readonly limits?: Partial<RpcLimits>
     readonly access?: Partial<AccessRules>
   }
-  /** Where other nodes may follow this one, over frames. Absent: nobody may. */
-  readonly listen?: { readonly host: string; readonly port: number }
+  /**
+   * Where other nodes may follow this one, over frames. Absent: nobody may. `announce`: multiaddresses, separated by
+   * commas, under which others reach it, if not as `host` says.
+   */
+  readonly listen?: { readonly host: string; readonly port: number; readonly announce?: string }
+  /** The control network, where nodes find each other and hear of transactions. Absent: only named peers are known. */
+  readonly gossip?: { readonly host: string; readonly port: number; readonly bootstrap?: readonly string[] }
   /** Nodes to follow, as multiaddresses with /p2p/. Members of the committee are known from the genesis. */
   readonly peers?: readonly string[]
   /** Nodes whose word is taken without a certificate: for networks without a committee, and refused in others. */
@@ -118,11 +124,15 @@ async function run(
     { ledger, peers, ...finality, log: log.child({ part: 'sync' }), metrics },
     limits?.follower,
   )
-  follower.onCertified(() => service.announce())
+  follower.onCertified(() => {
+    service.announce()
+    gossip?.announce()
+  })
   const forwarder = new TransactionForwarder({ mempool, peers, log: log.child({ part: 'forward' }), metrics })
 
   let rpc: RpcServer | undefined
   let listener: Listener | undefined
+  let gossip: Gossip | undefined
   const status = () => ({
     role: 'full-node',
     chainId,
@@ -135,6 +145,7 @@ async function run(
     mempool: { ...mempool.counts(), bytes: mempool.bytes, forwarding: forwarder.waitingCount },
     sync: follower.status(),
     peers: peers.status(),
+    gossip: gossip?.status(),
     rpc: rpc?.counts,
   })
   const health = () => healthOf(ledger, peers, follower, params.slotMs)
@@ -157,8 +168,19 @@ async function run(
       const part = log.child({ part: 'network' })
       listener = await listen({ host, port, identity, handlers: service.handlers, log: part, metrics })
     }
+    if (config.gossip) {
+      const trusted = new Set(known.filter(({ isTrusted }) => isTrusted).map(({ peerKey }) => peerKey.toHex()))
+      const onPeer = (peer: KnownPeer) => peers.add(peer)
+      const part = log.child({ part: 'gossip' })
+      gossip = await startGossip(
+        { identity, chainId, chain: ledger, store, mempool, ...finality, trusted, onPeer, log: part, metrics },
+        { ...config.gossip, framesAddresses: listener && (config.listen?.announce ?? formatAddress(listener)) },
+        { signal: endSignal },
+      )
+    }
   } catch (error) {
-    await rpc?.close()
+    ending.abort()
+    await Promise.all([rpc?.close(), listener?.close(), gossip?.close()])
     await mempool.close()
     throw error
   }
@@ -173,7 +195,7 @@ async function run(
     } finally {
       ending.abort()
       await helpers
-      await Promise.all([rpc.close(), listener?.close()])
+      await Promise.all([rpc.close(), listener?.close(), gossip?.close()])
       await mempool.close()
       await store.close()
       lock.release()
@@ -182,8 +204,18 @@ async function run(
   })()
   // Whoever waits for `stopped` gets the error; nobody need wait.
   stopped.catch(() => {})
-  log.info('full node ready', { rpcPort: rpc.port, framesPort: listener?.port, height: ledger.head.number, chainId })
-  const ports = { rpc: rpc.port, ...(listener && { frames: listener.port }) }
+  log.info('full node ready', {
+    rpcPort: rpc.port,
+    framesPort: listener?.port,
+    libp2pPort: gossip?.port,
+    height: ledger.head.number,
+    chainId,
+  })
+  const ports = {
+    rpc: rpc.port,
+    ...(listener && { frames: listener.port }),
+    ...(gossip && { libp2p: gossip.port }),
+  }
   return { ports, status, health, stopped }
 }
 

@@ -1,4 +1,11 @@
 export {
+  ANNOUNCEMENT_BYTES_MAX,
+  type Announcement,
+  type AnnouncementInit,
+  decodeAnnouncement,
+  encodeAnnouncement,
+} from './announcement.ts'
+export {
   BlockService,
   type BlockServiceComponents,
   type BlockServiceLimits,
@@ -25,6 +32,15 @@ export {
 } from './follower.ts'
 export { type FullNodeConfig, startFullNode } from './full-node.ts'
 export { FullNodeError, type FullNodeErrorCode, PeerFault, type PeerFaultCode } from './full-node-error.ts'
+export {
+  defaultGossipLimits,
+  type Gossip,
+  type GossipComponents,
+  type GossipInit,
+  type GossipLimits,
+  gossipTopics,
+  startGossip,
+} from './gossip.ts'
 export {
   defaultForwarderLimits,
   type ForwarderComponents,

@@ -13,11 +13,14 @@ const never: ReadonlySet<PoolErrorCode> = new Set([
 ])
 
 /** Puts transactions of a peer into the mempool, each checked as if a user had sent it. */
-export function takeTransactions(mempool: Mempool, raws: readonly Uint8Array[]): Promise<TransactionVerdict[]> {
+export function takeTransactions(
+  mempool: Pick<Mempool, 'submit'>,
+  raws: readonly Uint8Array[],
+): Promise<TransactionVerdict[]> {
   return Promise.all(raws.map((raw) => takeTransaction(mempool, raw)))
 }
 
-export async function takeTransaction(mempool: Mempool, raw: Uint8Array): Promise<TransactionVerdict> {
+export async function takeTransaction(mempool: Pick<Mempool, 'submit'>, raw: Uint8Array): Promise<TransactionVerdict> {
   try {
     // The bytes may be a view of a message; the pool keeps what it is given.
     await mempool.submit(raw.slice(), { origin: 'peer' })

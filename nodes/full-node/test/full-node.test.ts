@@ -161,3 +161,29 @@ describe('a full node', () => {
     }
   })
 })
+
+describe('full nodes of one network', () => {
+  it('find each other by gossip: a transaction reaches the node that orders through one that nobody named', async () => {
+    const origin = await OrderingNode.start()
+    const gossip = (bootstrap: string[]) => ({ host: '127.0.0.1', port: 0, bootstrap })
+    const near = await TestNode.start({ trustedPeers: [origin.address], gossip: gossip([]) })
+    const { peerId } = (await near.status()) as { peerId: string }
+    const bootstrap = [`/ip4/127.0.0.1/tcp/${near.role.ports['libp2p']}/p2p/${peerId}`]
+    // It trusts a node that is not there, and the near one if it hears of it; it is told no address of either.
+    const far = await TestNode.start({
+      trustedPeers: [origin.address.replace(/tcp\/\d+/, 'tcp/1')],
+      gossip: gossip(bootstrap),
+    })
+    const client = createPublicClient({ transport: http(far.url) })
+    const transaction = await signed(testAccount(4))
+    await until(async () => {
+      const { gossip: state } = (await far.status()) as { gossip: { connected: number } }
+      return state.connected > 0
+    }, 'they are connected')
+    await client.request({ method: 'eth_sendRawTransaction', params: [toHex(transaction.raw)] })
+    await until(() => origin.ledger.getNonce(testAccount(4).address) === 1n, 'it reached the node that orders')
+    await far.remove()
+    await near.remove()
+    await origin.stop()
+  })
+})

@@ -18,6 +18,14 @@ export const nodeSettings = {
   listenHost: { kind: 'text', help: 'address at which other nodes may follow this one', default: '0.0.0.0' },
   listenPort: { kind: 'number', help: 'its port; 0 = any', default: 4010, min: 0, max: 65_535 },
   listen: { kind: 'flag', help: 'serve the chain to other nodes; --no-listen turns it off', default: true },
+  announce: {
+    kind: 'text',
+    help: 'multiaddresses under which others reach it, separated by commas; default: as it listens',
+  },
+  bootstrap: { kind: 'list', help: 'nodes of the control network to begin with, each /ip4/…/tcp/…/p2p/…' },
+  libp2pHost: { kind: 'text', help: 'address for the control network', default: '0.0.0.0' },
+  libp2pPort: { kind: 'number', help: 'its port; 0 = any', default: 4011, min: 0, max: 65_535 },
+  libp2p: { kind: 'flag', help: 'take part in the control network; --no-libp2p turns it off', default: true },
   adminHost,
   adminPort,
   logLevel,
@@ -34,12 +42,16 @@ export const node = command({
     'In a network with a committee no peer need be trusted or even named: the genesis file says who the members are and',
     'where. A network of one validator has no certificates; name that validator with --trusted-peers.',
     '',
+    'With --bootstrap it joins the control network (libp2p): it finds more nodes to fetch blocks from, and transactions',
+    'spread by gossip. Without, it knows the committee and the peers that were named.',
+    '',
     'It may be stopped or killed at any time and goes on from its last block. Progress: /status on the admin port,',
     'eth_syncing, and metrics cumulus_node_*.',
   ].join('\n'),
   settings: nodeSettings,
   examples: [
     'cumulus node --dir /var/lib/cumulus-node --genesis genesis.json',
+    'cumulus node --genesis genesis.json --bootstrap /dns4/node.example/tcp/4011/p2p/12D3KooW…',
     'cumulus node --genesis genesis.json --peers /dns4/node.example/tcp/4010/p2p/12D3KooW…',
     'cumulus node --genesis genesis.json --trusted-peers /ip4/127.0.0.1/tcp/9100/p2p/12D3KooW…   (one validator)',
   ],
@@ -54,7 +66,12 @@ function nodeStarter(settings: Settings<typeof nodeSettings>): RoleStarter {
         dir: settings.dir,
         genesis: settings.genesis,
         rpc: { host: settings.rpcHost, port: settings.rpcPort },
-        listen: settings.listen ? { host: settings.listenHost, port: settings.listenPort } : undefined,
+        listen: settings.listen
+          ? { host: settings.listenHost, port: settings.listenPort, announce: settings.announce }
+          : undefined,
+        gossip: settings.libp2p
+          ? { host: settings.libp2pHost, port: settings.libp2pPort, bootstrap: settings.bootstrap }
+          : undefined,
         peers: settings.peers,
         trustedPeers: settings.trustedPeers,
       },
