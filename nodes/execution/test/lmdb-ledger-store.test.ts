@@ -15,6 +15,15 @@ const anyWrite: fc.Arbitrary<LedgerWrite> = fc.record({
   value: fc.option(fc.uint8Array({ maxLength: 40 }), { nil: undefined }),
 })
 
+/** Ranges of keys: from, before, limit. */
+const ranges: [number[], number[], number][] = [
+  [[0], [255], 100],
+  [[1], [2], 100],
+  [[1, 1], [3], 2],
+  [[2], [1], 100],
+  [[0, 0], [0, 1], 0],
+]
+
 describe('the LMDB store of the ledger', () => {
   let dir: string
   before(async () => {
@@ -37,6 +46,15 @@ describe('the LMDB store of the ledger', () => {
         for (const { table, key } of batches.flat()) {
           const [stored, expected] = [again.get(table, key), memory.get(table, key)]
           assert.deepEqual(stored && Uint8Array.from(stored), expected)
+        }
+        for (const table of LEDGER_TABLES) {
+          for (const [from, before, limit] of ranges) {
+            const keys = again.keys(table, Uint8Array.from(from), Uint8Array.from(before), limit)
+            assert.deepEqual(
+              keys.map((key) => Uint8Array.from(key)),
+              memory.keys(table, Uint8Array.from(from), Uint8Array.from(before), limit),
+            )
+          }
         }
         await again.close()
       }),

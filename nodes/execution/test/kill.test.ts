@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
+import { type Ledger, MemoryLedgerStore } from '@cumulus/ledger'
+import { LmdbLedgerStore } from '../src/index.ts'
+import { batchNumber, CELLS, KEPT_BLOCKS, openChain } from './kill-chain.ts'
+
+const ROUNDS = 4
+
+/** The state of a block, with proofs of it. */
+async function stateOf(ledger: Ledger, at: bigint) {
+  const slots = Array.from({ length: 23 }, (_, slot) => BigInt(slot))
+  return { cells: await ledger.prove(CELLS, slots, at), coinbase: ledger.account(`0x${'cc'.repeat(20)}`, at) }
+}
+
+describe('a process that is killed while it stores blocks', () => {
+  let dir: string
+  before(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'cumulus-killed-'))
+  })
+  after(() => rm(dir, { recursive: true }))
+
+  /** Runs the child for a while; returns the last block that it said was stored. */
+  const runAndKill = async (afterMs: number): Promise<bigint> => {
+    const script = new URL('./kill-child.ts', import.meta.url).pathname
+    const child = spawn(process.execPath, ['--conditions=@cumulus/source', script, dir], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    let said = ''
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      said += text
+    })
+    const closed = once(child, 'close')
+    await Promise.race([once(child.stdout, 'data'), closed])
+    await setTimeout(afterMs)
+    child.kill('SIGKILL')
+    await closed
+    return BigInt(said.trim().split('\n').at(-1)!)
+  }
+
+  it('leaves the last whole block, with the state of those before it', async () => {
+    const reference = await openChain(new MemoryLedgerStore())
+    const past = new Map([[0n, await stateOf(reference, 0n)]])
+    for (let round = 0; round < ROUNDS; round++) {
+      // Somewhere else in a block each time.
+      const said = await runAndKill(60 + 47 * round + Math.floor(Math.random() * 20))
+      const store = new LmdbLedgerStore(dir)
+      const ledger = await openChain(store)
+      const { number } = ledger.head
+      // A block may have been stored with no time left to say so.
+      assert.ok(number === said || number === said + 1n, `head ${number}, said ${said}`)
+      while (reference.head.number < number) {
+        await reference.execute(await batchNumber(reference.head.number + 1n))
+        past.set(reference.head.number, await stateOf(reference, reference.head.number))
+      }
+      assert.deepEqual(ledger.head, reference.head)
+      assert.deepEqual(ledger.mark, Uint8Array.of(Number(number % 256n)))
+      assert.equal(ledger.oldestState, number > KEPT_BLOCKS ? number - BigInt(KEPT_BLOCKS) : 0n)
+      for (let at = ledger.oldestState; at <= number; at++) {
+        assert.deepEqual(await stateOf(ledger, at), past.get(at), `state of block ${at}`)
+      }
+      await store.close()
+    }
+    assert.ok(reference.head.number > 4 * KEPT_BLOCKS, `only ${reference.head.number} blocks were made`)
+  })
+})
