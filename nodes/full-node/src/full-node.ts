@@ -1,8 +1,10 @@
 import { bytesToHex, hexToBytes } from '@cumulus/bytes'
 import {
   BlockExecutor,
+  CertificateStore,
   clientVersion,
-  ExecutionError,
+  committeeOf,
+  consensusView,
   FolderLock,
   type GenesisFile,
   LedgerView,
@@ -13,14 +15,14 @@ import {
   paramsOf,
   readGenesis,
 } from '@cumulus/execution'
-import { BlockMismatch, type Ledger } from '@cumulus/ledger'
+import type { Ledger } from '@cumulus/ledger'
 import { formatAddress, type Listener, listen, PeerIdentity, parseAddress } from '@cumulus/network'
 import { type AccessRules, type RpcLimits, type RpcServer, startRpcServer } from '@cumulus/rpc'
 import { type HealthReport, type Logger, type RoleContext, type RunningRole, writeFileAtomic } from '@cumulus/service'
 import type { Address } from '@cumulus/types'
 import { BlockService } from './block-service.ts'
 import { ChainPeers, type ChainPeersLimits, type KnownPeer } from './chain-peers.ts'
-import type { CertificateStore, CertificateVerifier } from './finality.ts'
+import { committeeVerifier } from './committee-verifier.ts'
 import { Follower, type FollowerLimits } from './follower.ts'
 import { FullNodeError } from './full-node-error.ts'
 import { type Gossip, startGossip } from './gossip.ts'
@@ -52,8 +54,6 @@ export interface FullNodeConfig {
   readonly trustedPeers?: readonly string[]
   readonly mempool?: Partial<MempoolLimits>
   readonly limits?: { readonly peers?: Partial<ChainPeersLimits>; readonly follower?: Partial<FollowerLimits> }
-  /** How certificates are judged and kept, if not as the genesis says. */
-  readonly finality?: { readonly verifier: CertificateVerifier; readonly certificates: CertificateStore }
 }
 
 /** The head may be this old before health says so: the network may be quiet for a heartbeat, and disks stall. */
@@ -71,13 +71,12 @@ export async function startFullNode(config: FullNodeConfig, context: RoleContext
   const genesis = typeof config.genesis === 'string' ? await readGenesis(config.genesis) : config.genesis
   const known = knownPeers(config, genesis)
   const lock = new FolderLock(config.dir)
-  let store: LmdbLedgerStore | undefined
+  // What to do in the end, the last one first.
+  const closing: (() => unknown)[] = [() => lock.release()]
   try {
-    store = new LmdbLedgerStore(config.dir)
-    return await run(config, genesis, known, store, lock, context)
+    return await run(config, genesis, known, context, closing)
   } catch (error) {
-    await store?.close()
-    lock.release()
+    for (const close of closing.reverse()) await close()
     throw error
   }
 }
@@ -86,13 +85,14 @@ async function run(
   config: FullNodeConfig,
   genesis: GenesisFile,
   known: readonly KnownPeer[],
-  store: LmdbLedgerStore,
-  lock: FolderLock,
   { signal, log, metrics }: RoleContext,
+  closing: (() => unknown)[],
 ): Promise<RunningRole> {
-  const { dir, finality, limits } = config
+  const { dir, limits } = config
   const params = paramsOf(genesis)
   const identity = await PeerIdentity.loadOrCreate(dir)
+  const store = new LmdbLedgerStore(dir)
+  closing.push(() => store.close())
   const ledger = await openLedger(store, genesis, dir)
   const state = {
     nonce: (address: Address) => ledger.getNonce(address),
@@ -101,11 +101,16 @@ async function run(
   }
   const { chainId } = params
   const mempool = await openMempool({ chainId, state, metrics, log, dir, limits: config.mempool })
+  closing.push(() => mempool.close())
+  const committee = committeeOf(genesis)
+  const certificates = committee && new CertificateStore(dir)
+  if (certificates) closing.push(() => certificates.close())
+  const finality = committee && certificates && { verifier: committeeVerifier(committee), certificates }
 
   const service = new BlockService({
     chain: ledger,
     store,
-    certificates: finality?.certificates,
+    certificates,
     transactions: (raws) => takeTransactions(mempool, raws),
     metrics,
   })
@@ -152,6 +157,8 @@ async function run(
   const view = new LedgerView({
     ledger,
     mempool,
+    certificates,
+    consensus: certificates && consensusView(genesis, certificates, () => follower.status()),
     clientVersion,
     status,
     peerCount: () => peers.connected.length,
@@ -161,44 +168,38 @@ async function run(
   // Ends with the caller's signal, or with the first part that fails.
   const ending = new AbortController()
   const endSignal = AbortSignal.any([signal, ending.signal])
-  try {
-    rpc = await startRpcServer({ chain: view, log: log.child({ part: 'rpc' }), metrics, health }, config.rpc)
-    if (config.listen) {
-      const { host, port } = config.listen
-      const part = log.child({ part: 'network' })
-      listener = await listen({ host, port, identity, handlers: service.handlers, log: part, metrics })
-    }
-    if (config.gossip) {
-      const trusted = new Set(known.filter(({ isTrusted }) => isTrusted).map(({ peerKey }) => peerKey.toHex()))
-      const onPeer = (peer: KnownPeer) => peers.add(peer)
-      const part = log.child({ part: 'gossip' })
-      gossip = await startGossip(
-        { identity, chainId, chain: ledger, store, mempool, ...finality, trusted, onPeer, log: part, metrics },
-        { ...config.gossip, framesAddresses: listener && (config.listen?.announce ?? formatAddress(listener)) },
-        { signal: endSignal },
-      )
-    }
-  } catch (error) {
-    ending.abort()
-    await Promise.all([rpc?.close(), listener?.close(), gossip?.close()])
-    await mempool.close()
-    throw error
+  closing.push(() => ending.abort())
+  rpc = await startRpcServer({ chain: view, log: log.child({ part: 'rpc' }), metrics, health }, config.rpc)
+  closing.push(() => rpc?.close())
+  if (config.listen) {
+    const { host, port } = config.listen
+    const part = log.child({ part: 'network' })
+    listener = await listen({ host, port, identity, handlers: service.handlers, log: part, metrics })
+    closing.push(() => listener?.close())
   }
-  const executor = new BlockExecutor({ ledger, mempool, view, log, metrics })
+  if (config.gossip) {
+    const trusted = new Set(known.filter(({ isTrusted }) => isTrusted).map(({ peerKey }) => peerKey.toHex()))
+    const onPeer = (peer: KnownPeer) => peers.add(peer)
+    const part = log.child({ part: 'gossip' })
+    gossip = await startGossip(
+      { identity, chainId, chain: ledger, store, mempool, ...finality, trusted, onPeer, log: part, metrics },
+      { ...config.gossip, framesAddresses: listener && (config.listen?.announce ?? formatAddress(listener)) },
+      { signal: endSignal },
+    )
+    closing.push(() => gossip?.close())
+  }
+  const executor = new BlockExecutor({ ledger, mempool, view, log, metrics, dumpDir: dir })
   const helpers = Promise.all([peers.run({ signal: endSignal }), forwarder.run({ signal: endSignal })])
   const stopped = (async () => {
     try {
       await executor.run(follower, { signal: endSignal })
     } catch (error) {
-      await dump(dir, error, log)
+      if (error instanceof FullNodeError) await keepDetails(dir, error, log)
       throw error
     } finally {
       ending.abort()
       await helpers
-      await Promise.all([rpc.close(), listener?.close(), gossip?.close()])
-      await mempool.close()
-      await store.close()
-      lock.release()
+      for (const close of closing.reverse()) await close()
       log.info('full node stopped', { height: ledger.head.number })
     }
   })()
@@ -230,7 +231,7 @@ function knownPeers(config: FullNodeConfig, { committee }: GenesisFile): KnownPe
       return { peerKey: address.peerKey, addresses: [address], origin: 'configured', isTrusted }
     })
   const trusted = named(config.trustedPeers, true)
-  const isCertified = committee !== undefined || config.finality !== undefined
+  const isCertified = committee !== undefined
   if (isCertified && trusted.length > 0) {
     throw new FullNodeError('BAD_CONFIG', 'this network has a committee: its certificates are followed, trust nobody')
   }
@@ -266,20 +267,14 @@ function healthOf(ledger: Ledger, peers: ChainPeers, follower: Follower, slotMs:
   return { ok: checks.every(({ ok }) => ok), checks }
 }
 
-/** Execution that contradicts what was agreed on leaves a file with both headers: somebody has to find out who is wrong. */
-async function dump(dir: string, error: unknown, log: Logger): Promise<void> {
-  let cause = error
-  while (cause instanceof Error && !(cause instanceof BlockMismatch)) cause = cause.cause
-  const details = cause instanceof BlockMismatch ? cause.toJSON() : error instanceof FullNodeError && error.details
-  if (!details) return
-  const height =
-    error instanceof ExecutionError || error instanceof FullNodeError ? String(error.details['number'] ?? '') : ''
-  const path = `${dir}/halt-${height || 'unknown'}.json`
+/** Two chains that were both vouched for: somebody has to find out who broke the rules. */
+async function keepDetails(dir: string, { code, message, details }: FullNodeError, log: Logger): Promise<void> {
+  const path = `${dir}/${code.toLowerCase()}-${String(details['number'] ?? 'unknown')}.json`
   const bigints = (_key: string, value: unknown) => (typeof value === 'bigint' ? value.toString() : value)
   try {
-    await writeFileAtomic(path, `${JSON.stringify({ message: (error as Error).message, details }, bigints, 2)}\n`)
-    log.error('what differed is kept', { path })
-  } catch (failure) {
-    log.error('what differed could not be kept', { path, error: failure })
+    await writeFileAtomic(path, `${JSON.stringify({ code, message, details }, bigints, 2)}\n`)
+    log.error('what was found is kept', { path })
+  } catch (error) {
+    log.error('what was found could not be kept', { path, error })
   }
 }

@@ -21,6 +21,7 @@ export {
   type KnownPeer,
   type PeerOrigin,
 } from './chain-peers.ts'
+export { committeeVerifier } from './committee-verifier.ts'
 export { type FetchedBlock, type FetchedRange, fetchRange } from './fetch-blocks.ts'
 export type { CertificateSource, CertificateStore, CertificateVerifier, CertifiedBlock } from './finality.ts'
 export {

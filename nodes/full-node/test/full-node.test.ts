@@ -6,14 +6,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { bytesToHex } from '@cumulus/bytes'
+import { PeerIdentity } from '@cumulus/network'
 import { createMetrics } from '@cumulus/service'
 import { createPublicClient, http, toHex } from 'viem'
 import { signed, testAccount } from '../../execution/test/transactions.ts'
+import { TestCommittee } from '../../validator/test/test-committee.ts'
 import { FullNodeError, startFullNode } from '../src/index.ts'
 import { quiet, until } from './test-chain.ts'
 import { OrderingNode, TestNode, testGenesis } from './test-network.ts'
 
-const TRANSACTIONS = 200
+const TRANSACTIONS = 100
 
 describe('a full node', () => {
   let origin: OrderingNode
@@ -119,7 +121,8 @@ describe('a full node', () => {
     await send(helper.url)
     await assert.rejects(stopped, /cannot be executed: block \d+ differs from the agreed one in stateRoot/)
     const [name] = (await readdir(node.dir)).filter((file) => file.startsWith('halt-'))
-    const { details } = JSON.parse(await readFile(join(node.dir, name!), 'utf8'))
+    const { errors } = JSON.parse(await readFile(join(node.dir, name!), 'utf8'))
+    const { details } = errors.find((error: { details?: object }) => error.details)
     assert.deepEqual(details.fields, ['stateRoot', 'hash'])
     assert.notEqual(details.expected.stateRoot, details.computed.stateRoot)
     await helper.remove()
@@ -147,7 +150,7 @@ describe('a full node', () => {
           assert.equal(block.hash, bytesToHex(origin.ledger.header(number)!.hash))
           if (number < before - 3n) break
         }
-        const far = round < 3 ? origin.ledger.head.number / 4n : origin.ledger.head.number
+        const far = round < 2 ? origin.ledger.head.number / 3n : origin.ledger.head.number
         await until(async () => {
           height = await client.getBlockNumber()
           return height >= before + far || height === origin.ledger.head.number
@@ -185,5 +188,51 @@ describe('full nodes of one network', () => {
     await far.remove()
     await near.remove()
     await origin.stop()
+  })
+})
+
+describe('a full node of a network with a committee', () => {
+  it('follows certificates without being told of any peer, shows them, and reaches the members', async () => {
+    const committee = await TestCommittee.start(4)
+    const member = committee.members[0]!
+    const send = async (client: { request(call: never): Promise<unknown> }, nonce: number) => {
+      const transaction = await signed(testAccount(0), { nonce })
+      await client.request({ method: 'eth_sendRawTransaction', params: [toHex(transaction.raw)] } as never)
+      return bytesToHex(transaction.hash)
+    }
+    for (let nonce = 0; nonce < 20; nonce++) {
+      const hash = await send(member.client, nonce)
+      if (nonce % 5 === 0) await member.client.waitForTransactionReceipt({ hash })
+    }
+    const node = await TestNode.start({ genesis: member.genesis })
+    const client = createPublicClient({ transport: http(node.url), cacheTime: 0 })
+    await until(
+      async () => (await client.getTransactionCount({ address: testAccount(0).address })) === 20,
+      'it follows',
+    )
+    const hash = await send(client, 20)
+    const receipt = await client.waitForTransactionReceipt({ hash, pollingInterval: 10 })
+    const theirs = await member.client.getBlock({ blockNumber: receipt.blockNumber })
+    assert.equal(receipt.blockHash, theirs.hash)
+    // It executes what is certified and nothing else.
+    const [latest, finalized] = [await client.getBlock(), await client.getBlock({ blockTag: 'finalized' })]
+    assert.ok(latest.number - finalized.number <= 1n)
+    const status = (await node.status()) as { sync: { follows: string }; peers: object[] }
+    assert.match(status.sync.follows, /certificates/)
+    assert.equal(status.peers.length, 4)
+    await assert.rejects(
+      startFullNode(
+        {
+          dir: `${node.dir}-other`,
+          genesis: member.genesis,
+          rpc: { host: '127.0.0.1', port: 0 },
+          trustedPeers: [`/ip4/127.0.0.1/tcp/1/p2p/${PeerIdentity.create().peerId}`],
+        },
+        { signal: new AbortController().signal, log: quiet, metrics: createMetrics({ process: false }) },
+      ),
+      /trust nobody/,
+    )
+    await node.remove()
+    await committee.remove()
   })
 })
