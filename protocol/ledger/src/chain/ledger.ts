@@ -509,6 +509,11 @@ export class Ledger {
     return this.#tracing.traceBlock(this.block(number)!, parent, range, choice, signal)
   }
 
+  /** What of the state is in memory, and how many bytes of the store are there for the state of older blocks. */
+  get memory(): { accounts: number; slots: number; codeBytes: number; trieNodes: number; historyBytes: bigint } {
+    return { ...this.#state.cached, trieNodes: this.#trie.nodeCount, historyBytes: this.#history.bytes }
+  }
+
   /** The oldest block whose state can still be read. */
   get oldestState(): bigint {
     return this.#history.oldest

@@ -12,9 +12,11 @@ import type { StateReader } from './state-reader.ts'
 export interface StateLimits {
   readonly cachedAccounts: number
   readonly cachedSlots: number
+  /** Bytes of contract code; each code once, however many accounts have it. */
+  readonly cachedCodeBytes: number
 }
 
-const DEFAULT_LIMITS: StateLimits = { cachedAccounts: 50_000, cachedSlots: 200_000 }
+const DEFAULT_LIMITS: StateLimits = { cachedAccounts: 50_000, cachedSlots: 200_000, cachedCodeBytes: 32 * 2 ** 20 }
 
 const NO_CODE = new Uint8Array(0)
 const MAX_WORD = (1n << 256n) - 1n
@@ -39,7 +41,7 @@ interface Entry {
   balance: bigint
   storageRoot: Uint8Array
   codeHash: Uint8Array
-  /** Undefined until somebody asks. */
+  /** Of code that the block has set; other code is found by its hash. */
   code: Uint8Array | undefined
   /** Current values of every slot that was read or written. */
   readonly slots: Map<bigint, bigint>
@@ -75,7 +77,10 @@ export class JournaledState implements WorldState {
   readonly #dirty = new Set<Entry>()
   readonly #log: Undo[] = []
   readonly #marks: number[] = []
+  /** By hash in hex, last used last. */
+  readonly #codes = new Map<string, Uint8Array>()
   #slotCount = 0
+  #codeBytes = 0
   #transaction = 0
   #block = 0
 
@@ -113,7 +118,7 @@ export class JournaledState implements WorldState {
 
   getCode(address: Address): Uint8Array {
     const entry = this.#entry(address)
-    return (entry.code ??= this.#loadCode(entry.codeHash))
+    return entry.code ?? this.#loadCode(entry.codeHash)
   }
 
   setCode(address: Address, code: Uint8Array): void {
@@ -281,6 +286,7 @@ export class JournaledState implements WorldState {
   #settle(): void {
     for (const entry of this.#dirty) {
       entry.before = undefined
+      entry.code = undefined
       entry.slotsBefore.clear()
     }
     this.#dirty.clear()
@@ -353,9 +359,26 @@ export class JournaledState implements WorldState {
 
   #loadCode(codeHash: Uint8Array): Uint8Array {
     if (codeHash === EMPTY_CODE_HASH) return NO_CODE
-    const code = this.#store.get('code', codeHash)
-    assert(code !== undefined, `code ${codeHash.toHex()} is lost`)
-    return code.slice()
+    const key = codeHash.toHex()
+    let code = this.#codes.get(key)
+    if (code === undefined) {
+      const stored = this.#store.get('code', codeHash)
+      assert(stored !== undefined, `code ${key} is lost`)
+      code = stored.slice()
+      this.#codeBytes += code.length
+    } else this.#codes.delete(key)
+    this.#codes.set(key, code)
+    for (const [oldest, { length }] of this.#codes) {
+      if (this.#codeBytes <= this.#limits.cachedCodeBytes) break
+      this.#codes.delete(oldest)
+      this.#codeBytes -= length
+    }
+    return code
+  }
+
+  /** What is in memory. */
+  get cached(): { accounts: number; slots: number; codeBytes: number } {
+    return { accounts: this.#entries.size, slots: this.#slotCount, codeBytes: this.#codeBytes }
   }
 }
 

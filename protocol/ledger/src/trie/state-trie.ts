@@ -80,6 +80,13 @@ export class StateTrie {
     return { account, accountProof, storageProofs }
   }
 
+  /** Nodes in memory; an upper bound in the middle of a block. */
+  get nodeCount(): number {
+    let count = this.#accounts.nodeCount
+    for (const trie of this.#storage.values()) count += trie.nodeCount + 1
+    return count
+  }
+
   #applySlots(account: DirtyAccount): Uint8Array {
     const trie = this.#storageTrie(account.address, account.storageRoot)
     for (const { slot, value } of account.slots) {

@@ -450,7 +450,8 @@ describe('a ledger', () => {
   })
 
   it('keeps its state right when it may remember next to nothing', async () => {
-    const forgetful = await openLedger({ limits: { state: { cachedAccounts: 1, cachedSlots: 1 }, trieNodes: 1 } })
+    const state = { cachedAccounts: 1, cachedSlots: 1, cachedCodeBytes: 1 }
+    const forgetful = await openLedger({ limits: { state, trieNodes: 1 } })
     const { ledger } = await openLedger()
     for (let nonce = 0n; nonce < 6n; nonce++) {
       const batch = batchOf(ledger, [
