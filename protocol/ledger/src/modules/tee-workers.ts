@@ -20,6 +20,7 @@ import {
   u64,
   u256,
 } from '../framework/index.ts'
+import { r2s } from './r2s.ts'
 import {
   page,
   registrationMessage,
@@ -102,9 +103,6 @@ const definition = module({
     sweptUpTo: cell(u32),
     /** Workers that serve no more and whose groups need another one. */
     gone: array(address),
-    /** The committee of genesis. */
-    members: dict(address, bool),
-    memberCount: cell(u32),
     /** By candidate and era. */
     credit: dict(address, dict(u64, u256)),
   },
@@ -131,16 +129,6 @@ const definition = module({
 
 type C = ContextOf<typeof definition>
 type Hex = `0x${string}`
-
-/** Who votes on quotes, and how many must agree: all but a third. */
-function isCommitteeMember(c: C, account: Address): boolean {
-  return c.s.members.get(account)
-}
-
-function quorumOf(c: C): number {
-  const count = c.s.memberCount.get()
-  return count - Math.floor((count - 1) / 3)
-}
 
 function registered(c: C) {
   const worker = c.s.workers.at(c.caller)
@@ -314,9 +302,7 @@ function sweep(c: C): void {
  * another, and until that one has tagged them they are not audited.
  */
 export const teeWorkers = definition
-  .genesis((c, { attestation, committee }) => {
-    for (const { account } of committee?.members ?? []) c.s.members.set(account.toLowerCase() as Address, true)
-    c.s.memberCount.set(committee?.members.length ?? 0)
+  .genesis((c, { attestation }) => {
     c.s.allowsSimulated.set(attestation?.simulated ?? false)
     for (const measurement of attestation?.measurements ?? []) c.s.allowed.set(measurement, true)
   })
@@ -389,7 +375,7 @@ export const teeWorkers = definition
     'function vote(address worker, bytes32 quoteHash, bool ok, bytes32 measurement, uint64 expiresAtEpoch)',
     0,
     (c, account, quoteHash, ok, measurement, expiresAtEpoch) => {
-      require(isCommitteeMember(c, c.caller), 'not a member of the committee')
+      require(c.ask(r2s).isMember(c.caller), 'not a member of the committee')
       const { pendingQuote, pendingSinceEpoch } = c.s.workers.at(account).get()
       const isOpen = quoteHash !== ZERO_BYTES32 && pendingQuote === quoteHash
       // Two eras: members of at most three committees vote together.
@@ -402,7 +388,7 @@ export const teeWorkers = definition
       const votes = tally.get() + 1
       tally.set(votes)
       c.emit.AttestationVoted(account, c.caller, quoteHash, ok)
-      if (votes >= quorumOf(c)) decide(c, account, { ok, measurement, expiresAtEpoch })
+      if (votes >= c.ask(r2s).quorum()) decide(c, account, { ok, measurement, expiresAtEpoch })
     },
   )
   .fn('function allow(bytes32 measurement)', 0, (c, measurement) => {

@@ -19,7 +19,7 @@ import {
   taggerKeyOf,
 } from '@cumulus/podr2'
 import { type Address, type GroupId, groupId, type Seat, type StripeNumber, seat, stripeNumber } from '@cumulus/types'
-import type { AnyModule, ModuleGenesis } from '../../src/framework/index.ts'
+import { type AnyModule, type ModuleGenesis, ModuleRegistry } from '../../src/framework/index.ts'
 import {
   attestationKind,
   audit,
@@ -28,6 +28,7 @@ import {
   storage,
   teeWorkers,
 } from '../../src/modules/index.ts'
+import { nobody } from '../framework/test-chain.ts'
 import { account, bytes32, owner, peerKeyOf, TestNetwork } from './test-network.ts'
 
 /** Bytes that look random, the same for the same label. */
@@ -49,9 +50,9 @@ export class TestWorker {
   readonly powers: ReturnType<typeof decodePowers>
   readonly tagger: Tagger
 
-  constructor(number: number) {
+  constructor(number: number, secretLabel = `worker ${number}`) {
     this.account = account(number)
-    const secret = keyGen(noise(96, `worker ${number}`))
+    const secret = keyGen(noise(96, secretLabel))
     const powers = encodePowers(secret, podrParams.sectorCount)
     this.taggerKey = bytesToHex(encodeTaggerKey(secret, registrationMessage(minimal.chainId, this.account)))
     this.powersHash = bytesToHex(powersHash(powers))
@@ -128,6 +129,11 @@ export class AuditNetwork extends TestNetwork {
     return events
   }
 
+  /** What only some modules do at the end of a block. */
+  endHooks(modules: readonly AnyModule[]): void {
+    new ModuleRegistry(modules).onBlock(this.world, this.block, { coinbase: nobody, burnt: 0n })
+  }
+
   /** Goes on to the first block of an epoch. */
   toEpoch(epoch: number): Event[] {
     const events: Event[] = []
@@ -135,7 +141,7 @@ export class AuditNetwork extends TestNetwork {
     return events
   }
 
-  registerWorker(by: TestWorker = worker, changes: Record<string, unknown> = {}) {
+  registerWorker(by: TestWorker = worker, changes: object = {}, value = 0n) {
     const registration = {
       peerKey: bytesToHex(peerKeyOf(by.account).publicKey),
       addresses: '/ip4/127.0.0.1/tcp/2',
@@ -150,7 +156,7 @@ export class AuditNetwork extends TestNetwork {
       peerSignature: this.peerSignature(by.account),
       ...changes,
     }
-    return this.transact(teeWorkers, 'register', [registration], { from: by.account })
+    return this.transact(teeWorkers, 'register', [registration], { from: by.account, value })
   }
 
   /** Reserves and commits stripes; all of them are in one group. */
