@@ -1,8 +1,10 @@
-import { createGenesis, writeGenesis } from '@cumulus/execution'
-import { preset } from '@cumulus/params'
+import { createDevelopmentCommittee, createGenesis, writeGenesis, writeMemberKeys } from '@cumulus/execution'
+import { type PresetName, preset } from '@cumulus/params'
 import { readJsonFile, writeFileAtomic } from '@cumulus/service'
+import type { Address } from '@cumulus/types'
 import { stringify } from 'yaml'
-import type { NetworkFolder, NetworkProcess, NetworkUser } from './network-folder.ts'
+import { CliError } from './command.ts'
+import type { NetworkFolder, NetworkProcess, NetworkUser, NetworkValidator } from './network-folder.ts'
 import { classFor, type HeldAccount, newAccount, writeKeyFile } from './plan.ts'
 import { choosePort, selfCommand } from './processes.ts'
 
@@ -15,6 +17,7 @@ export interface LocalPlan {
   readonly lite: boolean
   readonly s3: { readonly endpoint: string; readonly region: string }
   readonly rpc: { readonly http: string; readonly ws: string }
+  readonly validators: readonly NetworkValidator[]
   readonly users: readonly Pick<NetworkUser, 'name' | 'id' | 'email' | 'owner' | 'ownerKey'>[]
   readonly gatewayAccount: string
   /** Logical bytes that each user's territory gets. */
@@ -27,8 +30,17 @@ const TOKEN = 10n ** 18n
 const DEVELOPMENT_ACCOUNTS = 10
 const REGION = 'us-east-1'
 
+/** @throws CliError OLD_NETWORK */
 export async function readPlan(folder: NetworkFolder): Promise<LocalPlan | undefined> {
-  return (await readJsonFile(folder.planFile)) as LocalPlan | undefined
+  const plan = (await readJsonFile(folder.planFile)) as LocalPlan | undefined
+  if (plan && plan.validators === undefined) {
+    throw new CliError(
+      'OLD_NETWORK',
+      `${folder.path} holds a network of an older version of cumulus, whose chain this one cannot continue`,
+      'Choose another folder with --dir, or stop it ("cumulus down") and remove this one.',
+    )
+  }
+  return plan
 }
 
 export async function writePlan(folder: NetworkFolder, plan: LocalPlan): Promise<void> {
@@ -38,14 +50,23 @@ export async function writePlan(folder: NetworkFolder, plan: LocalPlan): Promise
 /** Keys, ports, genesis and settings of a new network. The plan is written last: without it, nothing was made. */
 export async function createLocalNetwork(
   folder: NetworkFolder,
-  init: { miners: number; space: number; lite: boolean; s3Port: number; rpcPort: number },
+  init: {
+    validators: number
+    miners: number
+    space: number
+    lite: boolean
+    s3Port: number
+    rpcPort: number
+    preset: PresetName
+  },
 ): Promise<LocalPlan> {
-  const rules = preset('dev')
+  const rules = preset(init.preset)
   const taken = new Set<number>()
   const port = (preferred = 0) => choosePort(preferred, taken)
-  const rpcPort = await port(init.rpcPort)
+  const rpcPorts = [await port(init.rpcPort)]
   const s3Port = await port(init.s3Port)
-  const rpc = { http: `http://127.0.0.1:${rpcPort}`, ws: `ws://127.0.0.1:${rpcPort}` }
+  while (rpcPorts.length < init.validators) rpcPorts.push(await port())
+  const rpcUrls = rpcPorts.map((rpcPort) => `http://127.0.0.1:${rpcPort}`)
 
   const accounts = Array.from({ length: DEVELOPMENT_ACCOUNTS }, newAccount)
   const owners = { main: newAccount(), alt: newAccount() }
@@ -76,13 +97,32 @@ export async function createLocalNetwork(
     return account
   }
 
-  await add('validator', 'validator-1', { rpc: rpcPort, admin: await port() }, { genesis: folder.genesisFile, rpcPort })
+  const validators: NetworkValidator[] = []
+  for (const [index, rpcPort] of rpcPorts.entries()) {
+    const name = `validator-${index + 1}`
+    // One alone has nobody to talk to.
+    const peerPort = init.validators > 1 ? await port() : undefined
+    const account = await add(
+      'validator',
+      name,
+      { rpc: rpcPort, ...(peerPort && { peer: peerPort }), admin: await port() },
+      { genesis: folder.genesisFile, rpcPort, ...(peerPort && { peerHost: '127.0.0.1', peerPort }) },
+    )
+    validators.push({
+      name,
+      account: account.address.toLowerCase(),
+      http: `http://127.0.0.1:${rpcPort}`,
+      ws: `ws://127.0.0.1:${rpcPort}`,
+      ...(peerPort && { address: `/ip4/127.0.0.1/tcp/${peerPort}` }),
+    })
+  }
   for (let i = 1; i <= init.miners; i++) {
     await add(
       'miner',
       `miner-${String(i).padStart(2, '0')}`,
       { admin: await port() },
-      { rpc: [rpc.http], space: init.space, region: 'local' },
+      // Each begins with another validator, so that all have their share of the questions.
+      { rpc: rotated(rpcUrls, i), space: init.space, region: 'local' },
     )
   }
   const dataPort = await port()
@@ -91,7 +131,7 @@ export async function createLocalNetwork(
     'gateway-1',
     { s3: s3Port, data: dataPort, admin: await port() },
     {
-      rpc: [rpc.http],
+      rpc: rpcUrls,
       s3Port,
       dataPort,
       usersFile: folder.usersFile,
@@ -104,6 +144,8 @@ export async function createLocalNetwork(
     preset: rules.name,
     timeMs: Date.now(),
     allocations: funded.map((account) => ({ address: account.address, balance: 1_000_000n * TOKEN })),
+    committee: await createCommittee(folder, validators),
+    attestation: { simulated: true, measurements: [] },
   })
   await writeGenesis(folder.genesisFile, genesis)
 
@@ -114,7 +156,8 @@ export async function createLocalNetwork(
     createdMs: Date.now(),
     lite: init.lite,
     s3: { endpoint: `http://127.0.0.1:${s3Port}`, region: REGION },
-    rpc,
+    rpc: { http: validators[0]!.http, ws: validators[0]!.ws },
+    validators,
     users: Object.entries(owners).map(([name, account]) => ({
       name,
       id: account.address.toLowerCase(),
@@ -130,4 +173,18 @@ export async function createLocalNetwork(
   }
   await writePlan(folder, plan)
   return plan
+}
+
+/** Keys for all members, each into its folder. Undefined for one validator, who needs nobody's consent. */
+async function createCommittee(folder: NetworkFolder, validators: readonly NetworkValidator[]) {
+  if (validators.length < 2) return undefined
+  const { committee, keys } = createDevelopmentCommittee(
+    validators.map(({ account, address }) => ({ account: account as Address, address: address! })),
+  )
+  for (const [index, { name }] of validators.entries()) await writeMemberKeys(folder.stateOf(name), keys[index]!)
+  return committee
+}
+
+function rotated<Item>(items: readonly Item[], by: number): Item[] {
+  return items.map((_, index) => items[(index + by) % items.length]!)
 }

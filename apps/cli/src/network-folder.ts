@@ -19,7 +19,10 @@ export interface NetworkFile {
   readonly chainId: number
   readonly createdMs: number
   readonly s3: { readonly endpoint: string; readonly region: string; readonly users: readonly NetworkUser[] }
+  /** Of the first validator. */
   readonly rpc: { readonly http: string; readonly ws: string }
+  /** In the order of the committee; one alone is no committee. */
+  readonly validators: readonly NetworkValidator[]
   /** Funded for development. Never use their keys where money is real. */
   readonly accounts: readonly { readonly address: string; readonly privateKey: string }[]
   readonly processes: readonly NetworkProcess[]
@@ -35,6 +38,16 @@ export interface NetworkUser {
   readonly owner: string
   readonly ownerKey: string
   readonly territory: string
+}
+
+export interface NetworkValidator {
+  readonly name: string
+  readonly account: string
+  /** JSON-RPC over HTTP and WebSocket. */
+  readonly http: string
+  readonly ws: string
+  /** Multiaddress where the other members and full nodes reach it. */
+  readonly address?: string
 }
 
 export type RoleName = 'validator' | 'miner' | 'gateway' | 'lite'

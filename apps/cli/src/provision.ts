@@ -39,8 +39,8 @@ export async function provisionUsers(
     )}\n`,
     { mode: 0o600 },
   )
-  const { version, preset: rules, chainId, createdMs, s3, rpc, accounts, processes } = plan
-  return { version, preset: rules, chainId, createdMs, s3: { ...s3, users }, rpc, accounts, processes }
+  const { version, preset: rules, chainId, createdMs, s3, rpc, validators, accounts, processes } = plan
+  return { version, preset: rules, chainId, createdMs, s3: { ...s3, users }, rpc, validators, accounts, processes }
 }
 
 async function provisionUser(
@@ -50,7 +50,7 @@ async function provisionUser(
 ): Promise<NetworkUser> {
   const privateKey = hexToBytes(user.ownerKey)
   const chain = await ChainClient.connect({
-    urls: [plan.rpc.http],
+    urls: plan.validators.map(({ http }) => http),
     privateKey,
     params: preset(plan.preset),
     log: createLogger({ name: 'up', level: 'error' }),

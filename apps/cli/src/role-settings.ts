@@ -24,6 +24,11 @@ export const validatorSettings = {
   keyFile: { kind: 'text', help: 'file with the private key of the account that earns the fees, in hex' },
   rpcHost: { kind: 'text', help: 'address for JSON-RPC', default: '127.0.0.1' },
   rpcPort: { kind: 'number', help: 'port for JSON-RPC, HTTP and WebSocket', default: 8545, min: 0, max: 65_535 },
+  peerHost: {
+    kind: 'text',
+    help: 'address at which the committee and full nodes reach it; default: as the genesis names it',
+  },
+  peerPort: { kind: 'number', help: 'its port; default: as the genesis names it', min: 1, max: 65_535 },
 } as const satisfies SettingsSpec
 
 export const minerSettings = {

@@ -14,6 +14,11 @@ import { type RoleStarter, runRole } from '../run-role.ts'
 export const validator = command({
   name: 'validator',
   summary: 'Runs a validator: orders transactions, executes chain blocks, serves RPC.',
+  about: [
+    'Where the genesis names a committee, it takes the seat whose keys lie in its folder: peer.key, bls.key and, unless the',
+    'coin is public, coin.key. A key must never be used by two processes: members that speak with two tongues are found out.',
+    'Without a committee one validator orders alone.',
+  ].join('\n'),
   settings: validatorSettings,
   examples: ['cumulus validator --dir /var/lib/cumulus --genesis genesis.json --key-file validator.key'],
   run: ({ settings, signal }) =>
@@ -85,8 +90,23 @@ function validatorStarter(settings: Settings<typeof validatorSettings>): RoleSta
     const { startValidator } = await import('@cumulus/validator')
     const coinbase = settings.keyFile === undefined ? undefined : addressOf(await readKeyFile(settings.keyFile))
     const rpc = { host: settings.rpcHost, port: settings.rpcPort }
-    return startValidator({ dir: settings.dir, genesis: settings.genesis, rpc, coinbase }, context)
+    return startValidator(
+      { dir: settings.dir, genesis: settings.genesis, rpc, coinbase, peer: peerOf(settings) },
+      context,
+    )
   }
+}
+
+function peerOf({ peerHost, peerPort }: Settings<typeof validatorSettings>) {
+  if (peerHost === undefined && peerPort === undefined) return undefined
+  if (peerHost === undefined || peerPort === undefined) {
+    throw new CliError(
+      'BAD_SETTING',
+      '--peer-host and --peer-port go together',
+      'Give both, or neither: then the address that the genesis names is used.',
+    )
+  }
+  return { host: peerHost, port: peerPort }
 }
 
 function minerStarter(settings: Settings<typeof minerSettings>): RoleStarter {

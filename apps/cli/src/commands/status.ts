@@ -2,6 +2,7 @@ import { command, formatBytes } from '../command.ts'
 import { NetworkFolder, type NetworkProcess } from '../network-folder.ts'
 import { askAdmin, isRunning } from '../processes.ts'
 import { bold, green, red, renderTable, yellow } from '../table.ts'
+import { type CommitteeReport, orderLine, reportCommittee } from './committee-report.ts'
 import { networkSettings } from './settings.ts'
 
 export interface ProcessReport {
@@ -50,6 +51,7 @@ export const status = command({
     const folder = new NetworkFolder(settings.dir)
     const network = await folder.read()
     const processes = await reportProcesses(network.processes)
+    const committee = reportCommittee(processes)
     const ok = processes.every((entry) => entry.ok)
     if (settings.json) {
       console.log(
@@ -60,13 +62,14 @@ export const status = command({
           chainId: network.chainId,
           s3: network.s3.endpoint,
           rpc: network.rpc,
+          committee,
           processes,
         }),
       )
       return ok ? 0 : 1
     }
     console.log(
-      `${bold('S3')}   ${network.s3.endpoint}\n${bold('RPC')}  ${network.rpc.http}   chain ${network.chainId} (${network.preset})\n`,
+      `${bold('S3')}   ${network.s3.endpoint}\n${bold('RPC')}  ${network.rpc.http}   chain ${network.chainId} (${network.preset})\n${committee ? committeeLines(committee) : ''}`,
     )
     console.log(
       renderTable([
@@ -90,6 +93,23 @@ function stateOf(entry: ProcessReport): string {
   return entry.ok ? green('healthy') : yellow('not ready')
 }
 
+function committeeLines({ size, round, certifiedHeight, commitMs, coin, lagging, traitors }: CommitteeReport): string {
+  const latency = commitMs ? `, committed in ${commitMs.p50} ms (p99 ${commitMs.p99} ms)` : ''
+  const lines = [
+    `${bold('Order')} ${size} validators, round ${round}, certified block ${certifiedHeight}${latency}`,
+    `      coin ${coin}`,
+  ]
+  if (lagging.length > 0) {
+    const names = lagging.map(({ name, rounds }) =>
+      rounds === undefined ? `${name} does not answer` : `${name} by ${rounds} rounds`,
+    )
+    lines.push(yellow(`      behind: ${names.join(', ')}`))
+  }
+  if (traitors.length > 0)
+    lines.push(red(`      signed two blocks of one round or two votes of one height: ${traitors.join(', ')}`))
+  return `${lines.join('\n')}\n`
+}
+
 /** The few figures of each role that an operator looks for first. */
 function sayingOf(entry: ProcessReport): string {
   const status = entry.status as {
@@ -105,6 +125,7 @@ function sayingOf(entry: ProcessReport): string {
   }
   const parts: string[] = []
   if (status.height !== undefined) parts.push(`chain block ${status.height}`)
+  parts.push(...orderLine(entry))
   const units = status.units
   if (units && status.unitBytes) {
     const size = (count = 0) => formatBytes(count * status.unitBytes!)

@@ -1,4 +1,4 @@
-import { preset } from '@cumulus/params'
+import { type PresetName, preset } from '@cumulus/params'
 import { sleep } from '@cumulus/service'
 import { CliError, command, formatBytes } from '../command.ts'
 import { createLocalNetwork, type LocalPlan, readPlan, writePlan } from '../local-plan.ts'
@@ -9,15 +9,26 @@ import { bold, dim, yellow } from '../table.ts'
 import { networkSettings } from './settings.ts'
 import { reportProcesses } from './status.ts'
 
+/** Two or three tolerate no fault, and are slower than one. */
+const VALIDATOR_COUNTS = '1, or 4 to 11'
+
 export const up = command({
   name: 'up',
   summary: 'Starts a local network, ready for any S3 client; goes on with one that was stopped.',
   about:
-    'One validator, twelve miners and one gateway, each a process of its own with a folder, keys and ports. The command\n' +
+    'Four validators, twelve miners and one gateway, each a process of its own with a folder, keys and ports. The command\n' +
     'returns when all are ready; keys and endpoints are printed and written to network.json. Running it again starts\n' +
-    'what is not running. With fewer than 12 miners, data is kept in 2 + 1 fragments instead of 4 + 8.',
+    'what is not running. With fewer than 12 miners, data is kept in 2 + 1 fragments instead of 4 + 8.\n' +
+    'Four validators agree on the order while one of them fails in any way; one alone (--validators 1) needs no agreement.\n' +
+    'The key of their common coin is dealt by this command, which knows it: for development.',
   settings: {
     ...networkSettings,
+    validators: {
+      kind: 'number',
+      help: `how many validators, when the network is made: ${VALIDATOR_COUNTS}; default 4, with --lite 1`,
+      min: 1,
+      max: 11,
+    },
     miners: { kind: 'number', help: 'how many miners, when the network is made', default: 12, min: 3, max: 48 },
     space: {
       kind: 'bytes',
@@ -35,11 +46,18 @@ export const up = command({
       min: 0,
       max: 65_535,
     },
+    preset: {
+      kind: 'text',
+      help: 'rules, when the network is made; minimal: tiny segments and short epochs, for tests',
+      default: 'dev',
+      choices: ['dev', 'minimal'],
+    },
     timeout: { kind: 'number', help: 'seconds until "not ready" is an error', default: 120, min: 5, max: 3600 },
   },
   examples: [
     'cumulus up',
     'cumulus up --dir /data/test --space 4GiB',
+    'cumulus up --validators 1 --miners 3',
     'aws --endpoint-url http://127.0.0.1:9000 s3 mb s3://photos',
   ],
   async run({ settings, signal }) {
@@ -50,10 +68,18 @@ export const up = command({
     }
     let plan = await readPlan(folder)
     if (!plan) {
+      const validators = settings.validators ?? (settings.lite ? 1 : 4)
+      if (validators === 2 || validators === 3) {
+        throw new CliError(
+          'BAD_SETTING',
+          `--validators: ${validators} validators all have to agree, and stop when one of them does`,
+          `Choose ${VALIDATOR_COUNTS}.`,
+        )
+      }
       say(
-        `Making a local network of ${settings.miners} miners with ${formatBytes(settings.space)} each in ${folder.path}`,
+        `Making a local network of ${validators === 1 ? 'one validator' : `${validators} validators`} and ${settings.miners} miners with ${formatBytes(settings.space)} each in ${folder.path}`,
       )
-      plan = await createLocalNetwork(folder, settings)
+      plan = await createLocalNetwork(folder, { ...settings, validators, preset: settings.preset as PresetName })
     }
     const { plan: running, started } = await startMissing(folder, plan)
     plan = running
@@ -188,6 +214,9 @@ function summary(folder: NetworkFolder, network: NetworkFile, started: number, s
     `  access key    ${user.accessKey}`,
     `  secret key    ${user.secretKey}`,
     `  JSON-RPC      ${bold(network.rpc.http)}   chain ${network.chainId}   ${network.rpc.ws}`,
+    ...(network.validators.length > 1
+      ? [`  validators    ${network.validators.length}; the coin of their order is dealt in genesis (development)`]
+      : []),
     `  all the rest  ${folder.networkFile}`,
     '',
     `  cumulus put FILE BUCKET/   cumulus ls   cumulus status   cumulus logs --follow   cumulus down`,
