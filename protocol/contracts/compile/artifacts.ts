@@ -1,6 +1,4 @@
 import { readFileSync, writeFileSync } from 'node:fs'
-import type { Abi } from 'abitype'
-import { formatAbi } from 'abitype'
 import { type Compiled, compile, ownSources } from './solidity.ts'
 
 /** Contracts of the first chain block whose creation code is kept, by name: `path:Contract`. */
@@ -19,7 +17,7 @@ export const PREDEPLOYED = {
 const ACCOUNT = '@account-abstraction/contracts/accounts/SimpleAccount.sol:SimpleAccount'
 
 const ARTIFACTS = new URL('../artifacts/predeploys.json', import.meta.url)
-const ABIS = new URL('../src/abis.ts', import.meta.url)
+const ABIS = new URL('../src/generated/abis.ts', import.meta.url)
 
 export interface Artifacts {
   /** Of everything the compiler read: sources of ours and of packages, settings, its own version. */
@@ -48,18 +46,19 @@ export function writeArtifacts({ artifacts, abis }: { artifacts: Artifacts; abis
   writeFileSync(ABIS, abis)
 }
 
-/** ABIs as people write them, which viem reads with all their types. */
+/** Constants whose types viem infers arguments and results from. */
 function abisFile(contracts: readonly (readonly [string, Compiled])[]): string {
-  const lines = ["import { parseAbi } from 'viem'", '', '// Made by `npm run contracts`.']
+  const lines = ['// Made by `npm run contracts`.']
   for (const [name, { abi }] of contracts) {
     const constant = `${name[0]!.toLowerCase()}${name.slice(1)}Abi`
-    lines.push('', `export const ${constant} = parseAbi([`)
-    for (const item of formatAbi(withoutConstructor(abi))) lines.push(`  '${item}',`)
-    lines.push('])')
+    lines.push('', `/** Of \`${name}\`. */`, `export const ${constant} = [`)
+    for (const item of abi) if (item.type !== 'constructor') lines.push(`  ${JSON.stringify(item, withoutInternals)},`)
+    lines.push('] as const')
   }
   return `${lines.join('\n')}\n`
 }
 
-function withoutConstructor(abi: Abi): Abi {
-  return abi.filter(({ type }) => type !== 'constructor')
+/** Types as Solidity calls them are of no use outside. */
+function withoutInternals(key: string, value: unknown): unknown {
+  return key === 'internalType' ? undefined : value
 }
