@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { bytesToHex as toHex } from '@cumulus/bytes'
 import type { Hash } from 'viem'
@@ -86,5 +88,51 @@ describe('a committee of four', () => {
     await transfer(members[2]!, 6, 5)
     assert.ok((await headOf(members[2]!)) > height)
     await assertSameChain(members, await headOf(members[2]!))
+  })
+})
+
+describe('a committee of four at full pace', () => {
+  let committee: TestCommittee
+  before(async () => {
+    committee = await TestCommittee.start(4, { pace: { minRoundMs: 5, idleRoundMs: 10 } })
+  })
+  after(() => committee.remove())
+
+  const roundsLater = async (member: TestMember, count: number) => {
+    const { decidedRound } = (await member.status()).orderer
+    await eventually('rounds', async () => (await member.status()).orderer.decidedRound > decidedRound + count)
+  }
+
+  it('takes back a member that was away for longer than others remember', async () => {
+    const { members } = committee
+    const [gone, ...rest] = members
+    await transfer(gone!, 0, 3)
+    await gone!.stop()
+    await transfer(rest[0]!, 1, 5)
+    await roundsLater(rest[0]!, 120)
+    await gone!.start()
+    await transfer(gone!, 2, 5)
+    await assertSameChain(members, await headOf(gone!))
+    const { round } = (await gone!.status()).orderer
+    await eventually('own blocks again', async () => (await gone!.status()).orderer.round > round + 5)
+  })
+
+  it('takes back a member that lost its log, and whose chain was lost too', async () => {
+    const { members } = committee
+    const [, gone, other] = members
+    await gone!.stop()
+    await rm(join(gone!.dir, 'order'), { recursive: true })
+    await gone!.start()
+    assert.equal((await gone!.status()).orderer.isInquiring, true)
+    await transfer(gone!, 3, 3)
+    await gone!.stop()
+    await rm(join(gone!.dir, 'chain.lmdb'), { recursive: true })
+    await rm(join(gone!.dir, 'certificates.lmdb'), { recursive: true })
+    await roundsLater(other!, 10)
+    await gone!.start()
+    await transfer(gone!, 4, 3)
+    await assertSameChain(members, await headOf(gone!))
+    const statuses = await Promise.all(members.map((member) => member.status()))
+    for (const { orderer } of statuses) assert.deepEqual(orderer.evidence, [])
   })
 })

@@ -59,7 +59,7 @@ export const FRAME_BODY_BYTES_MAX = 8 * 2 ** 20
  * |---|---|---|
  * | `dag` | body = one message of R²S between members of the committee | |
  * | `share-transactions` | body = raw transactions, each u32 length, bytes: to be put into own blocks | meta = u16 how many were taken |
- * | `get-order-point` | meta = u64 least height | offset = height, meta = u32 round, u32 index, body = checkpoint of the order at that block |
+ * | `get-order-point` | offset = a certified height | offset = height of the last block of a round at or below, meta = u32 round, u32 index, body = checkpoint of the order there |
  * | `chain-status` | hash = genesis hash, meta = heights known, time to wait for other ones | meta: own status |
  * | `get-blocks` | offset = first height, meta = limits | offset = first height, meta = count, body = headers, bodies, certificates |
  * | `get-headers` | offset = first height, meta = limits | the same without bodies, up to the first certificate |

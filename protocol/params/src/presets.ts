@@ -301,6 +301,7 @@ export const minimal: Params = {
   graceEpochs: 600,
   staking: { ...dev.staking, unbondingEras: 4, jailEras: 2 },
   // Three blocks of 1,920 bytes for a fragment.
+  order: { ...dev.order, gcDepthRounds: 64 },
   audit: { ...dev.audit, sectorCount: 64, challengedCount: 8, windowSlots: 2 },
 }
 

@@ -179,7 +179,6 @@ export class OrderLoop {
           hooks.returned(effect.block)
           break
         case 'behind':
-          log.warn('the others have collected away what is missing here', { gcRound: effect.gcRound })
           hooks.behind()
           break
         case 'silenced':
@@ -235,12 +234,11 @@ export class OrderLoop {
   }
 
   async #propose(round: number, coinRound: number | null, payloadBytesMax: number): Promise<void> {
-    const { coin, hooks, log } = this.#components
+    const { coin, hooks } = this.#components
     let coinShare: Uint8Array | null = null
     try {
       if (coinRound !== null) coinShare = await coin.share(coinRound)
     } catch (cause) {
-      log.error('no share of the coin', { round: coinRound, error: cause })
       return this.#fail('BAD_KEY', 'the share of the coin cannot be computed', { round: coinRound }, cause)
     }
     const room = hooks.room()

@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { concatBytes } from '@cumulus/bytes'
+import { concatBytes, equalBytes } from '@cumulus/bytes'
 import type { Committee, DoubleVote } from '@cumulus/certificate'
 import type { CertificateStore, DecidedBatch, Mempool, Orderer } from '@cumulus/execution'
 import { keccak256 } from '@cumulus/hash'
@@ -28,16 +28,18 @@ import type { Logger, Metrics } from '@cumulus/service'
 import { verifyEd25519 } from '@cumulus/signature'
 import type { BlsKey } from '@cumulus/threshold'
 import type { Address } from '@cumulus/types'
+import { CatchUp, rest } from './catch-up.ts'
 import { Certifier, type ExecutedChain } from './certifier.ts'
-import { type BatchRules, batchesOf } from './chain-batches.ts'
+import { type BatchParent, type BatchRules, batchesOf } from './chain-batches.ts'
 import type { CoinKeeper } from './coin-keeper.ts'
-import type { ConsensusError } from './consensus-error.ts'
+import { ConsensusError } from './consensus-error.ts'
 import { type ConsensusGauges, type ConsensusMetrics, createConsensusMetrics } from './consensus-metrics.ts'
 import { EvidenceFile } from './evidence-file.ts'
 import { LatencyWindow } from './latency-window.ts'
 import { type MemberAddress, Members } from './members.ts'
 import { OrderLoop, type OwnContents } from './order-loop.ts'
-import { decodeMark, type OrderMark } from './order-mark.ts'
+import { decodeMark } from './order-mark.ts'
+import { type OrderPoint, OrderPoints } from './order-points.ts'
 import { SteadyClock } from './steady-clock.ts'
 import { TransactionRouter } from './transaction-router.ts'
 import { type FoundLog, WriteAheadLog } from './write-ahead-log.ts'
@@ -82,6 +84,10 @@ export interface R2sOrdererInit {
 
 /** Decided rounds that wait for execution: above this, own blocks wait too, and the whole committee goes at the pace of execution. */
 const COMMITS_MAX = 1_024
+/** Decided rounds that are forgotten, all of them, where even that did not help. */
+const FORGOTTEN_COMMITS_MIN = 16_384
+/** Between two tries to join the order. */
+const FOLLOW_MS = 100
 /** Execution this far behind: own blocks carry no transactions (R²S, section 2.9). */
 const LAG_BLOCKS_MAX = 16
 const LAG_MS_MAX = 2_000
@@ -113,16 +119,27 @@ export class R2sOrderer implements Orderer {
   readonly #loop: OrderLoop
   readonly #router: TransactionRouter
   readonly #certifier: Certifier
+  readonly #catchUp: CatchUp
+  readonly #points = new OrderPoints()
   readonly #commitTimes = new LatencyWindow()
   /** When own blocks of this run were made, by round. */
   readonly #madeAtMs = new Map<number, number>()
   readonly #commits: WaitingCommit[] = []
   #waitingContent = 0
-  #mark: OrderMark | undefined
+  /** The chain block that the next batch follows: the head, or one below while the log tells what is in the chain already. */
+  #parent: BatchParent
+  /** Its place in the order; undefined before the first one. */
+  #place: { readonly round: number; readonly index: number } | undefined
+  /** The chain goes on without the order: blocks are taken from the others until this member has joined it again. */
+  #isBehind: boolean
+  /** First round that the core has told or will tell. */
+  #firstTold: number
+  #mustRotate = false
   #wake: () => void = () => {}
   #certified: () => void = () => {}
   #caughtUp: (() => void) | undefined
   #failure: Error | undefined
+  #dumping: Promise<void> | undefined
   #isReplaying = true
   #isWorkPending = false
   #isPressed = false
@@ -185,7 +202,7 @@ export class R2sOrderer implements Orderer {
         this.#updatePressure()
         this.#certified()
       },
-      diverged: (error) => void this.#fail(error),
+      diverged: (error) => this.#fail(error),
       doubleVote: (evidence) => this.#foundDoubleVote(evidence),
       metrics: this.#metrics,
       log,
@@ -216,14 +233,34 @@ export class R2sOrderer implements Orderer {
           if (header.votes.length > 0) this.#certifier.observe(header.author, header.votes)
         },
         returned: (block) => mempool.release(transactionsOf(block).map(keccak256)),
-        behind: () => {},
+        behind: () => {
+          this.#isBehind = true
+          this.#wake()
+        },
         equivocation: (evidence) => this.#foundEvidence(evidence),
-        failed: (error) => void this.#fail(error),
+        failed: (error) => this.#fail(error),
       },
       metrics: this.#metrics,
       log,
     })
-    this.#mark = chain.mark && decodeMark(chain.mark)
+    this.#catchUp = new CatchUp({
+      identity,
+      members,
+      self,
+      committee,
+      links: this.members,
+      chain,
+      certificates: components.certificates,
+      log,
+    })
+    const mark = chain.mark && decodeMark(chain.mark)
+    const { number, timestampMs } = chain.head
+    this.#parent = { number, timestampMs }
+    this.#place = mark?.kind === 'ordered' ? mark : undefined
+    const { found } = opened
+    const isChainLost = found.kind === 'log' && found.height > number
+    this.#isBehind = isChainLost || (number > 0n && mark?.kind !== 'ordered')
+    this.#firstTold = (found.kind === 'log' && found.checkpoint?.round) || 1
   }
 
   /**
@@ -273,9 +310,10 @@ export class R2sOrderer implements Orderer {
     this.#updateWork()
     try {
       for (;;) {
+        if (this.#isBehind) yield* this.#follow(ended)
         const commit = await this.#nextCommit(ended)
-        if (!commit) return
-        yield* this.#batches(commit, ended)
+        if (commit) yield* this.#batches(commit, ended)
+        if (ended.aborted) return
         await this.#rotate()
       }
     } finally {
@@ -283,6 +321,7 @@ export class R2sOrderer implements Orderer {
       stopListening()
       this.#loop.stop()
       await links
+      await this.#dumping
       await this.#wal.close()
       await this.#evidence.flush().catch(() => {})
       await coin.close()
@@ -309,6 +348,7 @@ export class R2sOrderer implements Orderer {
       commitMs: this.#commitTimes.percentiles(nowMs),
       waitingCommits: this.#commits.length,
       isPressed: this.#isPressed,
+      isBehind: this.#isBehind,
       isInquiring: core.inquiring,
       silencedAtRound: this.#loop.silencedAt,
       logBytes: this.#wal.bytes,
@@ -351,6 +391,7 @@ export class R2sOrderer implements Orderer {
 
   #answer(op: FrameOp, frame: FrameMessage): FrameReply | Promise<FrameReply> {
     if (op === FrameOp.shareTransactions) return this.#router.receive(frame)
+    if (op === FrameOp.getOrderPoint) return this.#points.answer(frame, this.#certifier.certifiedHeight)
     throw new RemoteError('UNSUPPORTED', 'not here')
   }
 
@@ -390,6 +431,7 @@ export class R2sOrderer implements Orderer {
     const hasContent = commit.blocks.some(({ payload }) => payload.length > 0)
     this.#commits.push({ commit, arrivedAtMs: nowMs, hasContent })
     if (hasContent) this.#waitingContent++
+    if (this.#commits.length > FORGOTTEN_COMMITS_MIN) this.#forgetCommits()
     this.#metrics.rounds.inc()
     this.#metrics.blocks.inc(commit.blocks.length)
     for (const { header } of commit.blocks) {
@@ -405,10 +447,20 @@ export class R2sOrderer implements Orderer {
     this.#updatePressure()
   }
 
+  /** So many that the others must have gone on without us: their blocks are a shorter way. */
+  #forgetCommits(): void {
+    this.#firstTold = this.#commits.at(-1)!.commit.round + 1
+    this.#commits.length = 0
+    this.#waitingContent = 0
+    this.#isBehind = true
+    this.#wake()
+  }
+
+  /** undefined if the signal aborts, or there is something else to do. */
   async #nextCommit(signal: AbortSignal): Promise<Commit | undefined> {
     for (;;) {
       if (this.#failure) throw this.#failure
-      if (signal.aborted) return undefined
+      if (signal.aborted || this.#isBehind) return undefined
       const waiting = this.#commits.shift()
       if (waiting) {
         if (waiting.hasContent) this.#waitingContent--
@@ -429,22 +481,63 @@ export class R2sOrderer implements Orderer {
 
   /** What of a commit is not in the chain yet. */
   async *#batches(commit: Commit, signal: AbortSignal): AsyncGenerator<DecidedBatch> {
-    const { chain, mempool } = this.#components
-    const mark = this.#mark
-    if (mark?.kind === 'ordered' && commit.round < mark.round) return
-    // Of the round that the head came from, the first blocks are in the chain.
-    const doneCount = mark?.kind === 'ordered' && commit.round === mark.round ? mark.index + 1 : 0
-    const { number, timestampMs } = chain.head
-    const parent = { number: number - BigInt(doneCount), timestampMs }
+    const { chain, mempool, committee } = this.#components
+    const place = this.#place
+    if (place && commit.round < place.round) return
+    // Of the round that the parent came from, the first blocks are in the chain.
+    const doneCount = place?.round === commit.round ? place.index + 1 : 0
+    const parent = { ...this.#parent, number: this.#parent.number - BigInt(doneCount) }
     const placed = batchesOf(commit, parent, this.#rules, (hash) => mempool.get(hash))
-    for (const { batch, era, round, index } of placed.slice(doneCount)) {
+    for (const { batch, round, index } of placed.slice(doneCount)) {
       if (signal.aborted) return
-      yield batch
-      this.#mark = { kind: 'ordered', era, round, index }
-      this.#certifier.executed(chain.head)
+      const { number, timestampMs } = batch
+      if (number > chain.head.number) {
+        yield batch
+        this.#certifier.executed(chain.head)
+      } else if (!equalBytes(chain.header(number)!.consensusRoot, batch.consensusRoot!)) {
+        const details = { height: number, round, index, era: committee.era }
+        const message = `the order makes another block ${number} than the chain that was taken from others`
+        return this.#fail(new ConsensusError('DIVERGED', message, details))
+      }
+      this.#parent = { number, timestampMs }
+      this.#place = { round, index }
+      if (index === placed.length - 1) {
+        this.#points.add(number, { era: committee.era, round, index }, commit.checkpoint)
+      }
       this.#updateWork()
       this.#updatePressure()
     }
+  }
+
+  /** Takes blocks from the others until this member can join the order again. */
+  async *#follow(signal: AbortSignal): AsyncGenerator<DecidedBatch> {
+    const { chain, certificates, log } = this.#components
+    log.warn('following the others', { height: chain.head.number, decidedRound: this.#loop.core.decidedRound })
+    while (!signal.aborted) {
+      for await (const batch of this.#catchUp.toTip({ signal })) {
+        yield batch
+        this.#certifier.adopted(certificates.highest ?? 0n)
+        if (this.#failure) throw this.#failure
+      }
+      const point = await this.#catchUp.orderPoint({ signal })
+      // What the core will not tell again must be in the chain.
+      if (point && point.round + 1 >= this.#firstTold) {
+        this.#join(point)
+        return
+      }
+      await rest(FOLLOW_MS, signal)
+      if (this.#failure) throw this.#failure
+    }
+  }
+
+  #join({ height, round, index, checkpoint }: OrderPoint): void {
+    const { chain, log } = this.#components
+    this.#isBehind = false
+    this.#parent = { number: height, timestampMs: chain.header(height)!.timestampMs }
+    this.#place = { round, index }
+    this.#mustRotate = true
+    log.info('joined the order', { height, round, decidedRound: this.#loop.core.decidedRound })
+    this.#loop.step({ kind: 'adopt', checkpoint })
   }
 
   #updatePressure(): void {
@@ -459,7 +552,10 @@ export class R2sOrderer implements Orderer {
 
   /** Begins the log anew where all that it told is in the chain. */
   async #rotate(): Promise<void> {
-    if (!this.#wal.isLong || this.#commits.length > 0 || !this.#loop.mayRotate) return
+    if (!this.#wal.isLong && !this.#mustRotate) return
+    const isTold = this.#parent.number === this.#components.chain.head.number
+    if (this.#commits.length > 0 || this.#isBehind || !isTold || !this.#loop.mayRotate) return
+    this.#mustRotate = false
     await this.#loop.rotate(this.#components.chain.head.number)
   }
 
@@ -500,31 +596,32 @@ export class R2sOrderer implements Orderer {
   }
 
   /** Stops, and keeps what is known: whoever looks into it later needs the rounds of that moment. */
-  async #fail(error: ConsensusError): Promise<void> {
-    const { log, folder } = this.#components
-    log.error('ordering stopped', { error, ...error.details })
-    try {
-      if (error.code === 'FAULT_BOUND_BROKEN' || error.code === 'DIVERGED') {
-        const dir = join(folder, 'order', `halt-${Date.now()}`)
-        await mkdir(dir, { recursive: true })
-        const { core } = this.#loop
-        const records = [
-          encodeLogRecord({ kind: 'checkpoint', checkpoint: core.checkpoint() }),
-          ...core.window().map((block) => encodeLogRecord({ kind: 'block', block })),
-        ]
-        await writeFile(join(dir, 'window.log'), concatBytes(...records))
-        const { code, message, details } = error
-        await writeFile(
-          join(dir, 'reason.json'),
-          `${JSON.stringify({ code, message, details, ...this.status() }, plain, 2)}\n`,
-        )
-        log.error('what was known is kept', { dir })
-      }
-    } catch (cause) {
-      log.error('what was known could not be kept', { error: cause })
-    }
+  #fail(error: ConsensusError): void {
+    if (this.#failure) return
     this.#failure = error
+    this.#components.log.error('ordering stopped', { error, ...error.details })
+    this.#loop.stop()
+    if (error.code === 'FAULT_BOUND_BROKEN' || error.code === 'DIVERGED') this.#dumping = this.#dump(error)
     this.#wake()
+  }
+
+  async #dump({ code, message, details }: ConsensusError): Promise<void> {
+    const { log, folder } = this.#components
+    const dir = join(folder, 'order', `halt-${Date.now()}`)
+    try {
+      const { core } = this.#loop
+      const records = [
+        encodeLogRecord({ kind: 'checkpoint', checkpoint: core.checkpoint() }),
+        ...core.window().map((block) => encodeLogRecord({ kind: 'block', block })),
+      ]
+      const reason = { code, message, details, ...this.status() }
+      await mkdir(dir, { recursive: true })
+      await writeFile(join(dir, 'window.log'), concatBytes(...records))
+      await writeFile(join(dir, 'reason.json'), `${JSON.stringify(reason, plain, 2)}\n`)
+      log.error('what was known is kept', { dir })
+    } catch (error) {
+      log.error('what was known could not be kept', { dir, error })
+    }
   }
 }
 

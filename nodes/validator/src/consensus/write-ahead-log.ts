@@ -64,8 +64,10 @@ export class WriteAheadLog {
   readonly #owner: LogOwner
   readonly #onSync: (seconds: number) => void
   #file: FileHandle
-  /** Where the next record goes. */
+  /** Where the next write goes. */
   #offset: number
+  /** With what is not written yet. */
+  #bytes: number
   #rotateAt: number
   #hasSigned: boolean
   #isLost: boolean
@@ -86,6 +88,7 @@ export class WriteAheadLog {
     this.#owner = owner
     this.#file = file
     this.#offset = state.offset
+    this.#bytes = state.offset
     this.#rotateAt = state.rotateAt
     this.#hasSigned = state.hasSigned
     this.#isLost = state.isLost
@@ -136,7 +139,7 @@ export class WriteAheadLog {
   }
 
   get bytes(): number {
-    return this.#offset + this.#bufferedBytes
+    return this.#bytes
   }
 
   /** Whether it has grown enough to be begun anew. */
@@ -149,6 +152,7 @@ export class WriteAheadLog {
     const bytes = encodeLogRecord(record)
     this.#buffer.push(bytes)
     this.#bufferedBytes += bytes.length
+    this.#bytes += bytes.length
     // Who failed already has been told.
     if (this.#bufferedBytes >= BUFFER_BYTES_MAX) this.flush().catch(() => {})
   }
@@ -194,12 +198,14 @@ export class WriteAheadLog {
     for (const block of blocks) records.push({ kind: 'block', block })
     const encoded = records.map(encodeLogRecord)
     this.#take() // all of it is in the window, or below it
+    this.#bytes = encoded.reduce((sum, { length }) => sum + length, HEAD_BYTES)
+    const end = this.#bytes
+    this.#rotateAt = Math.max(ROTATE_BYTES, ROTATE_FACTOR * end)
     return this.#then(async () => {
       const old = this.#file
       this.#file = await createLog(join(this.#folder, 'order'), this.#owner, height, encoded)
       await old.close()
-      this.#offset = encoded.reduce((sum, { length }) => sum + length, HEAD_BYTES)
-      this.#rotateAt = Math.max(ROTATE_BYTES, ROTATE_FACTOR * this.#offset)
+      this.#offset = end
     })
   }
 

@@ -1,0 +1,188 @@
+import assert from 'node:assert/strict'
+import { appendFile, mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, beforeEach, describe, it } from 'node:test'
+import { type Block, encodePayload, genesisDigest, sealBlock } from '@cumulus/r2s'
+import fc from 'fast-check'
+import { WriteAheadLog } from '../src/consensus/write-ahead-log.ts'
+
+const owner = { chainId: 27_103n, era: 0, member: 1 }
+const anchor = new Uint8Array(32).fill(7)
+
+function block(round: number, author = 1, bytes = 100): Block {
+  const header = {
+    chainId: owner.chainId,
+    era: 0,
+    round,
+    author,
+    tsMs: 1_000 + round,
+    exposed: 0,
+    parents: [{ author, round: round - 1, digest: genesisDigest(anchor, author) }],
+    coinShare: null,
+    votes: [],
+    evidence: null,
+    txCount: 1,
+  }
+  return sealBlock(header, encodePayload([new Uint8Array(bytes).fill(round)]), () => new Uint8Array(64))
+}
+
+const checkpoint = { round: 9, gcRound: 3, output: [], ejectedFrom: [null, null, null, null] }
+
+describe('the write-ahead log', () => {
+  let root: string
+  let dir: string
+  let count = 0
+  before(async () => {
+    root = await mkdtemp(join(tmpdir(), 'cumulus-wal-'))
+  })
+  beforeEach(() => {
+    dir = join(root, String(count++))
+  })
+  after(() => rm(root, { recursive: true }))
+
+  const open = (height = 0n) => WriteAheadLog.open(dir, owner, height)
+  const path = () => join(dir, 'order', 'wal.log')
+  /** A log with own blocks of rounds 1 to `rounds`. */
+  const write = async (rounds: number) => {
+    const { wal } = await open()
+    for (let round = 1; round <= rounds; round++) {
+      wal.append({ kind: 'block', block: block(round, 0) })
+      await wal.persist(block(round))
+    }
+    await wal.close()
+  }
+  const roundsOf = async () => {
+    const { wal, found } = await open()
+    await wal.close()
+    assert.equal(found.kind, 'log')
+    return found.kind === 'log'
+      ? found.blocks.filter(({ header }) => header.author === 1).map((b) => b.header.round)
+      : []
+  }
+
+  it('is fresh once, and afterwards holds what was persisted, in order, with what came before it', async () => {
+    const { wal, found } = await open()
+    assert.equal(found.kind, 'fresh')
+    await wal.close()
+    await write(3)
+    const again = await open(12n)
+    await again.wal.close()
+    assert.equal(again.found.kind, 'log')
+    const blocks = again.found.kind === 'log' ? again.found.blocks : []
+    assert.deepEqual(
+      blocks.map(({ header }) => [header.author, header.round]),
+      [1, 2, 3].flatMap((round) => [
+        [0, round],
+        [1, round],
+      ]),
+    )
+    assert.deepEqual(blocks[5]!.digest, block(3).digest)
+  })
+
+  it('has every own block that was reported as durable, wherever the file is cut behind it', async () => {
+    await write(2)
+    const kept = (await stat(path())).size
+    const { wal } = await open()
+    wal.append({ kind: 'block', block: block(3, 0) })
+    await wal.flush()
+    await wal.close()
+    const whole = new Uint8Array(await readFile(path()))
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: kept, max: whole.length }), fc.boolean(), async (length, zeros) => {
+        await writeFile(path(), whole)
+        await truncate(path(), length)
+        if (zeros) await appendFile(path(), new Uint8Array(50))
+        assert.deepEqual(await roundsOf(), [1, 2])
+        // Goes on behind what was whole.
+        const next = await open()
+        await next.wal.persist(block(3))
+        await next.wal.close()
+        assert.deepEqual(await roundsOf(), [1, 2, 3])
+      }),
+      { numRuns: 20 },
+    )
+  })
+
+  it('is lost if anything before its end is damaged, and stays so until an own block is persisted again', async () => {
+    await write(3)
+    const bytes = new Uint8Array(await readFile(path()))
+    bytes[100]! ^= 1
+    await writeFile(path(), bytes)
+    for (let start = 0; start < 2; start++) {
+      const { wal, found } = await open()
+      assert.equal(found.kind, 'lost')
+      wal.append({ kind: 'block', block: block(5, 0) })
+      await wal.flush()
+      await wal.close()
+    }
+    const { wal } = await open()
+    await wal.persist(block(9))
+    await wal.close()
+    assert.deepEqual(await roundsOf(), [9])
+    assert.equal((await stat(`${path()}.damaged`)).size, bytes.length)
+  })
+
+  it('is lost, never fresh, if it is missing where the chain has blocks or the member has signed', async () => {
+    const { wal, found } = await open(1n)
+    assert.equal(found.kind, 'lost')
+    await wal.close()
+    dir = join(root, 'signed')
+    await write(1)
+    await rm(join(dir, 'order'), { recursive: true })
+    const again = await open()
+    assert.equal(again.found.kind, 'lost')
+    await again.wal.close()
+    dir = join(root, 'empty')
+    await write(1)
+    await writeFile(path(), '')
+    const third = await open()
+    assert.equal(third.found.kind, 'lost')
+    await third.wal.close()
+  })
+
+  it('begins anew from a checkpoint, and remembers the height of the chain at that time', async () => {
+    await write(2)
+    const { wal } = await open()
+    const before = wal.bytes
+    wal.append({ kind: 'block', block: block(3, 0, 5_000) })
+    await wal.rotate(checkpoint, [block(4, 0), block(4)], 77n)
+    assert.ok(wal.bytes < before)
+    await wal.persist(block(5))
+    await wal.close()
+    const { wal: last, found } = await open()
+    await last.close()
+    assert.ok(found.kind === 'log')
+    assert.equal(found.height, 77n)
+    assert.deepEqual(found.checkpoint, checkpoint)
+    assert.deepEqual(
+      found.blocks.map(({ header }) => header.round),
+      [4, 4, 5],
+    )
+  })
+
+  it('is long when it has grown, and not right after it was begun anew', async () => {
+    const { wal } = await open()
+    for (let round = 1; !wal.isLong; round++) wal.append({ kind: 'block', block: block(round, 0, 120_000) })
+    assert.ok(wal.bytes >= 8 * 2 ** 20)
+    await wal.rotate(checkpoint, [block(9)], 1n)
+    assert.equal(wal.isLong, false)
+    await wal.close()
+  })
+
+  it('refuses the log of another seat, era or chain', async () => {
+    await write(1)
+    for (const other of [{ member: 2 }, { era: 1 }, { chainId: 1n }]) {
+      await assert.rejects(WriteAheadLog.open(dir, { ...owner, ...other }, 0n), { code: 'OTHER_LOG' })
+    }
+  })
+
+  it('fails for good once it cannot be written: nothing may be signed after that', async () => {
+    const { wal } = await open()
+    await wal.persist(block(1))
+    await rm(dir, { recursive: true })
+    await assert.rejects(wal.rotate(checkpoint, [], 1n), { code: 'LOG_FAILED' })
+    await assert.rejects(wal.persist(block(2)), { code: 'LOG_FAILED' })
+    await wal.close()
+  })
+})
