@@ -26,6 +26,9 @@ import {
 } from './fixture.ts'
 import { compare, openReference } from './reference.ts'
 
+/** A long search is a matter of hours: CUMULUS_ORACLE_RUNS=10000. */
+const RUNS = Number(process.env['CUMULUS_ORACLE_RUNS'] ?? 15)
+
 const senders = [alice, bob, carol]
 
 /** Creates a contract that stores a word and destroys itself in favour of its caller, in its own constructor. */
@@ -45,6 +48,51 @@ const MIXED = hexToBytes(
   ),
 )
 
+const [push0, push1] = ['5f', (byte: number) => `60${byte.toString(16).padStart(2, '0')}`] as const
+const push20 = (address: Address) => `73${address.slice(2)}`
+/** A call by `opcode` with one word of input, whatever lies at 0; the result goes into slot 9. */
+const call = (opcode: string, to: Address, value: string) =>
+  `${push0}${push0}${push1(32)}${push0}${value}${push20(to)}61ffff${opcode}${push1(9)}55`
+
+const ENVIRONMENT = ['30', '32', '33', '34', '3a', '41', '42', '43', '44', '45', '46', '47', '48', '4a', '58', '59']
+
+/** Pieces of bytecode that leave the stack as it was: any of them may follow any other. */
+const pieces: readonly ((target: Address, n: number) => string)[] = [
+  (_, n) => `${push1(n)}${push1(n % 5)}55`,
+  (_, n) => `${push0}${push1(n % 5)}55`,
+  (_, n) => `${push1(n % 5)}54${push1(3)}55`,
+  (_, n) => `${push1(n)}${push1(n % 3)}5d${push1((n + 1) % 3)}5c${push1(4)}55`,
+  (target) => `${push20(target)}31${push1(6)}55${push20(target)}3f${push1(7)}55${push20(target)}3b${push1(8)}55`,
+  (target) => call('f1', target, push0),
+  (target) => call('f1', target, push1(1)),
+  (target) => call('f2', target, push1(1)),
+  (target) => call('f4', target, ''),
+  (target) => call('fa', target, ''),
+  // Everything that knows where and when it is.
+  () => `${push0}${ENVIRONMENT.map((opcode) => `${opcode}01`).join('')}${push1(10)}55`,
+  // What is left of the gas: one unit too many anywhere before, and the roots differ.
+  () => `5a${push1(11)}55`,
+  // Hashes a word, and logs it with the hash for a topic.
+  (_, n) => `${push1(n)}${push0}52${push1(32)}${push0}20${push1(32)}${push0}a1`,
+  // Creates a contract with one byte of code, which is STOP; and one by CREATE2, twice at the same address or not.
+  (_, n) => `6360015ff3${push0}52${push1(4)}${push1(28)}${push1(n % 2)}f0${push1(12)}55`,
+  (_, n) => `6360015ff3${push0}52${push1(n % 3)}${push1(4)}${push1(28)}${push0}f5${push1(13)}55`,
+  (_, n) => `${push1(n)}${push0}f3`,
+  (_, n) => `${push1(n)}${push0}fd`,
+  (target) => `${push20(target)}ff`,
+  () => 'fe',
+]
+
+/** Random code made of those pieces: the first ones most often, the ends rarely. */
+const anyCode = fc.array(fc.tuple(fc.nat(pieces.length * 2), fc.nat(255)), { minLength: 1, maxLength: 10 })
+
+function codeOf(drawn: readonly (readonly [number, number])[], target: Address): Uint8Array {
+  const ends = 4
+  return hexToBytes(
+    drawn.map(([piece, n]) => (pieces[piece] ?? pieces[piece % (pieces.length - ends)])!(target, n)).join(''),
+  )
+}
+
 type Step = {
   from: number
   type: number
@@ -54,16 +102,18 @@ type Step = {
   gas: bigint
   target: number
   tip: bigint
+  code: (readonly [number, number])[]
 }
 const step: fc.Arbitrary<Step> = fc.record({
   from: fc.nat(2),
   type: fc.constantFrom(0, 1, 2, 4, 4),
-  kind: fc.nat(15),
+  kind: fc.oneof(fc.nat(20), fc.constantFrom(1, 12)),
   value: fc.constantFrom(0n, 0n, 0n, 1n, ETHER / 3n, 10n ** 30n),
   word: fc.constantFrom(0n, 1n, 5n, (1n << 256n) - 1n),
   gas: fc.constantFrom(21_000n, 30_000n, 60_000n, 100_000n, 400_000n, 400_000n),
   target: fc.nat(9),
   tip: fc.constantFrom(0n, 1n, 10n ** 9n),
+  code: anyCode,
 })
 
 function transactionOf(s: Step, nonce: bigint, contracts: Address[]): Uint8Array {
@@ -84,7 +134,9 @@ function transactionOf(s: Step, nonce: bigint, contracts: Address[]): Uint8Array
     { data: deployer(forwarder(adder, (['call', 'callcode', 'delegatecall', 'staticcall'] as const)[s.target % 4]!)) },
     { to: contract ?? bob.address, data: concatBytes(deployer(ADDER), data) },
     { to: `0x${(s.target + 1).toString(16).padStart(40, '0')}` as Address, data },
-  ][s.kind > 11 ? 1 : s.kind]!
+    { data: deployer(codeOf(s.code, adder)) },
+    { data: codeOf(s.code, adder) },
+  ][s.kind > 13 ? 1 : s.kind]!
   const type = s.type === 4 && !('to' in content) ? 2 : s.type
   return sign(from, {
     type,
@@ -162,7 +214,7 @@ describe('the ledger and @ethereumjs/vm with its own state manager', () => {
         seen.contracts += contracts.length
         if (ledger.getCode(account(30).address).length > 0) seen.delegations++
       }),
-      { numRuns: 25 },
+      { numRuns: RUNS },
     )
     // The test tests something: each kind of outcome came up.
     for (const [what, count] of Object.entries(seen)) assert.ok(count > 0, `${what}: ${count}`)

@@ -7,10 +7,10 @@ import { MemoryLedgerStore } from '../../src/state/ledger-store.ts'
 import { readerOf } from '../../src/state/state-reader.ts'
 import { StateTrie } from '../../src/trie/state-trie.ts'
 
-const BLOCKS = 12
-const PER_BLOCK = 1_000
-const limits = { cachedAccounts: 800, cachedSlots: 1_200, cachedCodeBytes: 20_000 }
-const TRIE_NODES = 1_500
+const BLOCKS = 8
+const PER_BLOCK = 500
+const limits = { cachedAccounts: 400, cachedSlots: 600, cachedCodeBytes: 10_000 }
+const TRIE_NODES = 600
 
 const addressOf = (index: number): Address =>
   `0x${keccak256(Uint8Array.of(index >> 16, index >> 8, index))
@@ -65,7 +65,7 @@ describe('a state much larger than what may be kept in memory', () => {
     assert.deepEqual(bounded.root, whole.root)
     assert.ok(bounded.store.equals(whole.store))
     // The other one had far more in memory.
-    assert.ok(whole.most.accounts >= BLOCKS * PER_BLOCK && whole.most.nodes > 10 * TRIE_NODES)
+    assert.ok(whole.most.accounts >= BLOCKS * PER_BLOCK && whole.most.nodes > 5 * TRIE_NODES)
     for (let i = 0; i < BLOCKS * PER_BLOCK; i += 100) {
       const address = addressOf(i)
       assert.equal(bounded.state.getBalance(address), BigInt(i) + 1n)
