@@ -2,7 +2,7 @@ import { bytesToPlainHex, equalBytes } from '@cumulus/bytes'
 import { RemoteError } from '@cumulus/network'
 import type { Address } from '@cumulus/types'
 import { LruMap } from './lru-map.ts'
-import type { ChainGateway, ChainGroup, ChainStripe, MinerChain } from './miner-chain.ts'
+import type { ChainGateway, ChainGroup, ChainStripe, MinerChain, RegisteredPeer } from './miner-chain.ts'
 
 /** Reservations are at most 256 stripes long: some 20 KiB each. */
 const RESERVATIONS_MAX = 1024
@@ -30,6 +30,7 @@ export class Authority {
   readonly #peerKey: Uint8Array
   readonly #now: () => number
   #gateways = new Map<string, Address>()
+  #workers = new Map<string, Address>()
   readonly #groups = new LruMap<number, Cached<ChainGroup>>(GROUPS_MAX)
   /** By `group/reservation`. */
   readonly #ranges = new LruMap<string, Cached<Range>>(RESERVATIONS_MAX)
@@ -56,21 +57,52 @@ export class Authority {
     return account
   }
 
+  /** Whoever may read: gateways and TEE workers. @throws RemoteError UNKNOWN_GATEWAY */
+  reader(peerKey: Uint8Array): void {
+    if (!this.#workers.has(bytesToPlainHex(peerKey))) this.gateway(peerKey)
+  }
+
+  /** Whether this is a registered gateway or TEE worker. */
+  isReader(peerKey: Uint8Array): boolean {
+    const name = bytesToPlainHex(peerKey)
+    return this.#workers.has(name) || this.#gateways.has(name)
+  }
+
+  setWorkers(workers: readonly RegisteredPeer[]): void {
+    this.#workers = new Map(workers.map(({ peerKey, account }) => [bytesToPlainHex(peerKey), account]))
+  }
+
   /** The group, if the seat in it is ours. @throws RemoteError NOT_YOUR_SEAT */
   async seat(group: number, seat: number): Promise<ChainGroup> {
+    const isOurs = (known: ChainGroup): boolean => this.seatIn(known) === seat
+    const known = await this.group(group, isOurs)
+    if (isOurs(known)) return known
+    throw new RemoteError('NOT_YOUR_SEAT', 'this miner does not hold that seat', { group, seat })
+  }
+
+  /** Our seat in a group, if there is one. */
+  seatIn(group: ChainGroup): number | undefined {
+    const seat = group.peerKeys.findIndex((key) => equalBytes(key, this.#peerKey))
+    return seat < 0 ? undefined : seat
+  }
+
+  /** The group whose tags this TEE worker makes. @throws RemoteError UNKNOWN_WORKER | NOT_TAGGER */
+  async tagger(group: number, peerKey: Uint8Array): Promise<Address> {
+    const account = this.#workers.get(bytesToPlainHex(peerKey))
+    if (!account) throw new RemoteError('UNKNOWN_WORKER', 'no TEE worker is registered with this peer key')
+    const tags = (known: ChainGroup): boolean => known.tagger.toLowerCase() === account.toLowerCase()
+    if (tags(await this.group(group, tags))) return account
+    throw new RemoteError('NOT_TAGGER', 'another TEE worker makes the tags of this group', { group })
+  }
+
+  /** As the chain has it: what is known is asked again after a minute, and where `suits` says no after a second. */
+  async group(group: number, suits: (known: ChainGroup) => boolean = () => true): Promise<ChainGroup> {
     let cached = this.#groups.get(group)
-    const isOurs = (known: ChainGroup): boolean => {
-      const key = known.peerKeys[seat]
-      return key !== undefined && equalBytes(key, this.#peerKey)
-    }
-    const lifeMs = cached && isOurs(cached.value) ? APPROVAL_MS : REFUSAL_MS
+    const lifeMs = cached && suits(cached.value) ? APPROVAL_MS : REFUSAL_MS
     if (!cached || this.#now() - cached.atMs > lifeMs) {
       const known = await this.#once(`group/${group}`, () => this.#chain.group(group))
-      cached = { value: known ?? { classId: 0, peerKeys: [] }, atMs: this.#now() }
+      cached = { value: known ?? { classId: 0, peerKeys: [], tagger: none.gateway }, atMs: this.#now() }
       this.#groups.set(group, cached)
-    }
-    if (!isOurs(cached.value)) {
-      throw new RemoteError('NOT_YOUR_SEAT', 'this miner does not hold that seat', { group, seat })
     }
     return cached.value
   }

@@ -27,11 +27,13 @@ import { type GroupId, groupId, type Seat, type StripeNumber, seat, stripeNumber
 import type { Authority } from './authority.ts'
 import { helloMeta } from './hello.ts'
 import type { MinerMetrics } from './metrics.ts'
+import type { TagService } from './tag-service.ts'
 
 export interface FrameServiceComponents {
   readonly store: SlabStore
   readonly logs: AppendLogs
   readonly authority: Authority
+  readonly tags: TagService
   readonly identity: PeerIdentity
   readonly params: Params
   readonly metrics: MinerMetrics
@@ -51,11 +53,12 @@ interface Place {
   readonly seat: Seat
 }
 
-/** Answers gateways. Refuses before it works: what is cheap to check is checked first. */
+/** Answers gateways and TEE workers. Refuses before it works: what is cheap to check is checked first. */
 export class FrameService {
   readonly #store: SlabStore
   readonly #logs: AppendLogs
   readonly #authority: Authority
+  readonly #tags: TagService
   readonly #identity: PeerIdentity
   readonly #params: Params
   readonly #metrics: MinerMetrics
@@ -65,6 +68,7 @@ export class FrameService {
     this.#store = components.store
     this.#logs = components.logs
     this.#authority = components.authority
+    this.#tags = components.tags
     this.#identity = components.identity
     this.#params = components.params
     this.#metrics = components.metrics
@@ -78,6 +82,8 @@ export class FrameService {
       [FrameOp.put]: named('put', (frame, session) => this.#put(frame, session)),
       [FrameOp.get]: named('get', (frame, session) => this.#get(frame, session)),
       [FrameOp.describe]: named('describe', (frame, session) => this.#describe(frame, session)),
+      [FrameOp.putTags]: named('put-tags', (frame, session) => this.#tags.put(placeOf(frame), frame, session)),
+      [FrameOp.getTags]: named('get-tags', (frame, session) => this.#tags.get(placeOf(frame), session)),
       [FrameOp.delete]: named('delete', (frame, session) => this.#delete(frame, session)),
       [FrameOp.logAppend]: named('log-append', (frame, session) => this.#logAppend(frame, session)),
       [FrameOp.logRead]: named('log-read', (frame, session) => this.#logRead(frame, session)),
@@ -152,7 +158,7 @@ export class FrameService {
   }
 
   async #get(frame: FrameMessage, session: Session): Promise<FrameReply> {
-    this.#authority.gateway(session.peerKey)
+    this.#authority.reader(session.peerKey)
     const length = frame.meta.length === 0 ? 0 : readExactly(frame.meta, (reader) => reader.u32())
     const range = await this.#store.read(placeOf(frame), { offset: frame.offset, length })
     this.#metrics.getBytes.inc(range.bytes.length)
@@ -160,7 +166,7 @@ export class FrameService {
   }
 
   #describe(frame: FrameMessage, session: Session): FrameReply {
-    this.#authority.gateway(session.peerKey)
+    this.#authority.reader(session.peerKey)
     const info = this.#store.info(placeOf(frame))
     if (!info) throw new RemoteError('NOT_FOUND', 'there is no such fragment')
     if (info.corrupt) throw new RemoteError('FRAGMENT_CORRUPT', 'the fragment is damaged: put it again')

@@ -12,13 +12,13 @@ export function helloMeta(chainId: number): Uint8Array {
 /**
  * Ports that a gateway's hello names besides the one it was asked at.
  *
- * @throws Error if it is not the hello of a gateway of this chain
+ * @throws Error if it is not the hello of such a peer of this chain
  */
-export function workerPortsOf(meta: Uint8Array, chainId: number): number[] {
+export function workerPortsOf(meta: Uint8Array, chainId: number, expected: string): number[] {
   const hello: unknown = JSON.parse(utf8Decode(meta))
   if (typeof hello !== 'object' || hello === null) throw new Error('a hello is an object')
   const { role, chainId: theirs, version, ports } = hello as Record<string, unknown>
-  if (role !== 'gateway' || theirs !== chainId || version !== VERSION) {
+  if (role !== expected || theirs !== chainId || version !== VERSION) {
     throw new Error(`a hello of role ${role}, chain ${theirs}, version ${version}`)
   }
   const workers: unknown = (ports as { workers?: unknown } | undefined)?.workers ?? []

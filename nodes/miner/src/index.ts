@@ -1,4 +1,14 @@
 export type {
+  AuditChain,
+  ChainChallenge,
+  ChainRecord,
+  ChainRewards,
+  ChainWorker,
+  ChallengedEvent,
+  ChallengeState,
+} from './audit-chain.ts'
+export type { ProofOutcome, ProofReport } from './challenge-watcher.ts'
+export type {
   ChainGateway,
   ChainGroup,
   ChainMiner,
@@ -8,6 +18,7 @@ export type {
   FollowInit,
   MinerChain,
   MinerState,
+  RegisteredPeer,
   Registration,
   StripeEvent,
 } from './miner-chain.ts'

@@ -12,6 +12,13 @@ export interface MinerMetrics {
   readonly units: Gauge<'account' | 'kind'>
   readonly links: Gauge<'account'>
   readonly direct: Gauge<'account'>
+  readonly proofs: Counter<'outcome'>
+  readonly proofSeconds: Histogram
+  readonly tags: Counter<'outcome'>
+  readonly losses: Counter
+  readonly tagBacklog: Gauge<'account'>
+  readonly lastProofEpoch: Gauge<'account'>
+  readonly earnings: Gauge<'account' | 'kind'>
 }
 
 export function createMinerMetrics(registry: Metrics): MinerMetrics {
@@ -42,6 +49,25 @@ export function createMinerMetrics(registry: Metrics): MinerMetrics {
     units: gauge('cumulus_miner_units', 'Cells, by what is in them', ['account', 'kind']),
     direct: gauge('cumulus_miner_direct_io', '1 = cells are written with O_DIRECT, 0 = through the page cache', [
       'account',
+    ]),
+    proofs: counter('cumulus_miner_proofs_total', 'Challenges of data, by outcome', ['outcome']),
+    proofSeconds: once(
+      'cumulus_miner_proof_seconds',
+      () =>
+        new Histogram({
+          name: 'cumulus_miner_proof_seconds',
+          help: 'From a challenge to its proof in the chain',
+          buckets: [0.1, 0.3, 1, 3, 10, 30, 60],
+          registers,
+        }),
+    ),
+    tags: counter('cumulus_miner_tags_total', 'Tags of fragments checked, by outcome', ['outcome']),
+    losses: counter('cumulus_miner_losses_total', 'Fragments reported as lost'),
+    tagBacklog: gauge('cumulus_miner_tag_backlog', 'Committed fragments that do not earn yet', ['account']),
+    lastProofEpoch: gauge('cumulus_miner_last_proof_epoch', 'Epoch of the last proof that passed', ['account']),
+    earnings: gauge('cumulus_miner_earnings', 'Rewards in whole tokens, by what may be done with them', [
+      'account',
+      'kind',
     ]),
     links: gauge('cumulus_miner_links', 'Sessions with gateways', ['account']),
   }

@@ -1,7 +1,8 @@
 import type { Address } from '@cumulus/types'
+import type { AuditChain } from './audit-chain.ts'
 
 /** What a miner needs from the chain. Reads see the latest chain block; writes resolve when their transaction is in one. */
-export interface MinerChain {
+export interface MinerChain extends AuditChain {
   /** The account that registers, stakes and is paid. */
   readonly account: Address
   balance(): Promise<bigint>
@@ -58,17 +59,22 @@ export interface ChainMiner {
   readonly registeredAtBlock: bigint
 }
 
-export interface ChainGateway {
+/** Whom miners dial. */
+export interface RegisteredPeer {
   readonly account: Address
   readonly peerKey: Uint8Array
   /** Multiaddresses, comma-separated. */
   readonly addresses: string
 }
 
+export type ChainGateway = RegisteredPeer
+
 export interface ChainGroup {
   readonly classId: number
   /** By seat, 32 bytes each. */
   readonly peerKeys: readonly Uint8Array[]
+  /** The TEE worker whose tags count; zero = none. */
+  readonly tagger: Address
 }
 
 export interface ChainStripe {

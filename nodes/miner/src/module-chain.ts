@@ -1,5 +1,7 @@
 import { bytesToHex, hexToBytes } from '@cumulus/bytes'
 import type { ChainClient } from '@cumulus/chain'
+import { attestationKind } from '@cumulus/ledger/modules'
+import type { ChainWorker, ChallengeState } from './audit-chain.ts'
 import type {
   ChainGateway,
   ChainMiner,
@@ -13,8 +15,17 @@ import type {
 const PAGE_COUNT = 100n
 /** More gateways are not looked at: a register that long needs another way to choose. */
 const GATEWAYS_MAX = 2000
+const WORKERS_MAX = 2000
 
 const minerStates: Record<number, MinerState> = { 1: 'active', 2: 'frozen', 3: 'exiting', 4: 'offline', 5: 'dead' }
+const challengeStates: Record<number, ChallengeState> = {
+  1: 'open',
+  2: 'passed',
+  3: 'failed',
+  4: 'missed',
+  5: 'answered',
+  6: 'void',
+}
 const stripeStates: Record<number, ChainStripe['state']> = { 1: 'reserved', 2: 'committed', 3: 'released' }
 
 /** The miner's view of the chain, by the protocol modules. */
@@ -65,7 +76,7 @@ export function moduleChain(client: ChainClient): MinerChain {
     async group(id) {
       const group = await client.read('Storage', 'groupOf', [id])
       if (group.id !== id || group.peerKeys.length === 0) return undefined
-      return { classId: group.classId, peerKeys: group.peerKeys.map(hexToBytes) }
+      return { classId: group.classId, peerKeys: group.peerKeys.map(hexToBytes), tagger: group.tagger }
     },
 
     async stripes(group, first, count) {
@@ -86,11 +97,7 @@ export function moduleChain(client: ChainClient): MinerChain {
     mayUse: (territory, gateway) => client.read('Gateways', 'mayUse', [territory, gateway]),
 
     gatewayChanges: (init) =>
-      merge([
-        client.events('Gateways', 'GatewayRegistered', init),
-        client.events('Gateways', 'GatewayUpdated', init),
-        client.events('Gateways', 'GatewayRemoved', init),
-      ]),
+      client.events('Gateways', ['GatewayRegistered', 'GatewayUpdated', 'GatewayRemoved'], init),
 
     async *committed(init: FollowInit) {
       for await (const { args } of client.events('Storage', 'Committed', init)) {
@@ -103,16 +110,64 @@ export function moduleChain(client: ChainClient): MinerChain {
         yield { group: args.group, stripe: args.stripe }
       }
     },
-  }
-}
 
-/** Items of all sources as they come. Ends, or throws, with the first that does: all of them follow one signal. */
-async function* merge(sources: readonly AsyncGenerator<unknown>[]): AsyncGenerator<unknown> {
-  const next = sources.map((source, i) => source.next().then((result) => ({ i, result })))
-  for (;;) {
-    const { i, result } = await Promise.race(next)
-    if (result.done) return
-    next[i] = sources[i]!.next().then((following) => ({ i, result: following }))
-    yield result.value
+    async workers() {
+      const workers: ChainWorker[] = []
+      for (let offset = 0n; workers.length < WORKERS_MAX; offset += PAGE_COUNT) {
+        const page = await client.read('TeeWorkers', 'workers', [offset, PAGE_COUNT])
+        for (const { account, peerKey, addresses, taggerKey, powersHash, attestation } of page) {
+          const keys = { taggerKey: hexToBytes(taggerKey), powersHash: hexToBytes(powersHash) }
+          const isSimulated = attestation === attestationKind.simulated
+          workers.push({ account, peerKey: hexToBytes(peerKey), addresses, ...keys, isSimulated })
+        }
+        if (page.length < Number(PAGE_COUNT)) break
+      }
+      return workers
+    },
+
+    workerChanges: (init) =>
+      client.events('TeeWorkers', ['WorkerRegistered', 'WorkerUpdated', 'WorkerStateChanged'], init),
+
+    tagged: (group, seat, firstStripe) => client.read('Audit', 'taggedOf', [group, seat, firstStripe]),
+
+    async confirmTags(group, firstStripe, stripes, tagger) {
+      await client.send('Audit', 'confirmTags', [group, firstStripe, stripes, tagger])
+    },
+
+    async reportLoss(group, firstStripe, stripes) {
+      await client.send('Audit', 'reportLoss', [group, firstStripe, stripes])
+    },
+
+    async challenge() {
+      const challenge = await client.read('Audit', 'challengeOf', [client.account])
+      const state = challengeStates[challenge.state]
+      if (!state) return undefined
+      const { worker, seed, issuedAtBlock, deadlineMs, epoch } = challenge
+      return { worker, seed: hexToBytes(seed), issuedAtBlock, deadlineMs: Number(deadlineMs), epoch, state }
+    },
+
+    async *challenged(init: FollowInit) {
+      const own = { ...init, args: { miner: client.account } }
+      for await (const { args } of client.events('Audit', 'Challenged', own)) {
+        const { worker, epoch, seed, entries, deadlineMs } = args
+        yield { worker, epoch, seed: hexToBytes(seed), entries: hexToBytes(entries), deadlineMs: Number(deadlineMs) }
+      }
+    },
+
+    async submitProof({ entries, dropped, proof }, signal) {
+      await client.send('Audit', 'submitProof', [bytesToHex(entries), dropped, bytesToHex(proof)], { signal })
+    },
+
+    async record() {
+      const [failedInRow, missedInRow, passed, failed, missed, last] = await client.read('Audit', 'recordOf', [
+        client.account,
+      ])
+      return { failedInRow, missedInRow, passed, failed, missed, lastPassedEpoch: passed > 0 ? last : undefined }
+    },
+
+    async rewards() {
+      const [claimable, locked, paid] = await client.read('Audit', 'rewardsOf', [client.account])
+      return { claimable, locked, paid }
+    },
   }
 }

@@ -5,13 +5,15 @@ import type { Params } from '@cumulus/params'
 import { type HealthReport, type RoleContext, type RunningRole, sleep } from '@cumulus/service'
 import { AppendLogs, fillIdleCells, Scrubber, SlabStore, spaceBudget } from '@cumulus/store'
 import type { Address } from '@cumulus/types'
+import type { ChainWorker } from './audit-chain.ts'
+import { Audits, type AuditsInit } from './audits.ts'
 import { Authority } from './authority.ts'
 import { FrameService } from './frame-service.ts'
-import { GatewayLinks } from './gateway-links.ts'
 import { createMinerMetrics } from './metrics.ts'
 import type { ChainGateway, ChainMiner, MinerChain } from './miner-chain.ts'
 import { MinerError } from './miner-error.ts'
 import { moduleChain } from './module-chain.ts'
+import { RegisterLinks } from './register-links.ts'
 import { ensureRegistered } from './registration.ts'
 import { StripeFollower } from './stripe-follower.ts'
 
@@ -43,6 +45,7 @@ export interface MinerTuning {
   readonly scrubBytesPerSecond?: number
   /** Default true. */
   readonly direct?: boolean
+  readonly audits?: Omit<AuditsInit, 'folder'>
 }
 
 /** The register is read again after a change, and this often in any case. */
@@ -105,8 +108,8 @@ export async function runMiner(
       { signal },
     )
     const followFromBlock = await chain.blockNumber()
-    const gateways = await chain.gateways()
-    return new Miner({ config, context, chain, identity, store, logs, entry, gateways, followFromBlock })
+    const [gateways, workers] = await Promise.all([chain.gateways(), chain.workers()])
+    return new Miner({ config, context, chain, identity, store, logs, entry, gateways, workers, followFromBlock })
   } catch (error) {
     await logs?.close()
     await store.close()
@@ -122,8 +125,9 @@ interface MinerParts {
   readonly store: SlabStore
   readonly logs: AppendLogs
   readonly entry: ChainMiner
-  /** The register as it was at `followFromBlock`, or later. */
+  /** The registers as they were at `followFromBlock`, or later. */
   readonly gateways: readonly ChainGateway[]
+  readonly workers: readonly ChainWorker[]
   readonly followFromBlock: bigint
 }
 
@@ -132,7 +136,9 @@ class Miner implements RunningRole {
   readonly stopped: Promise<void>
   readonly #parts: MinerParts
   readonly #authority: Authority
-  readonly #links: GatewayLinks
+  readonly #links: RegisterLinks
+  readonly #workerLinks: RegisterLinks
+  readonly #audits: Audits
   readonly #scrubber: Scrubber
   readonly #metrics: ReturnType<typeof createMinerMetrics>
   #entry: ChainMiner
@@ -147,23 +153,39 @@ class Miner implements RunningRole {
     this.#entry = parts.entry
     this.#metrics = createMinerMetrics(registry)
     this.#authority = new Authority(chain, identity.publicKey)
+    this.#audits = new Audits(
+      {
+        chain,
+        store,
+        authority: this.#authority,
+        sessionOf: (peerKey) => this.#workerLinks.sessionOf(peerKey),
+        params,
+        metrics: this.#metrics,
+        log,
+      },
+      { folder: config.folder, ...tuning.audits },
+    )
     const frames = new FrameService({
       store,
       logs,
       authority: this.#authority,
+      tags: this.#audits.tags,
       identity,
       params,
       metrics: this.#metrics,
       log,
     })
     const endpoint = { identity, handlers: frames.handlers, bodyBuffers: frames.bodyBuffers, metrics: registry, log }
-    this.#links = new GatewayLinks({ endpoint, chainId: params.chainId, log })
+    const dialling = { endpoint, chainId: params.chainId, log }
+    this.#links = new RegisterLinks('gateway', dialling)
+    this.#workerLinks = new RegisterLinks('tee-worker', dialling)
     this.#scrubber = new Scrubber(
       { store, log },
       { bytesPerSecond: tuning.scrubBytesPerSecond, onCorrupt: () => this.#metrics.corrupt.inc() },
     )
     this.#metrics.direct.set({ account: chain.account }, store.direct ? 1 : 0)
     this.#useGateways(parts.gateways)
+    this.#useWorkers(parts.workers)
     this.stopped = this.#run()
   }
 
@@ -171,6 +193,12 @@ class Miner implements RunningRole {
     this.#gatewayCount = gateways.length
     this.#authority.setGateways(gateways)
     this.#links.update(gateways)
+  }
+
+  #useWorkers(workers: readonly ChainWorker[]): void {
+    this.#authority.setWorkers(workers)
+    this.#audits.setWorkers(workers)
+    this.#workerLinks.update(workers)
   }
 
   async status(): Promise<object> {
@@ -201,6 +229,8 @@ class Miner implements RunningRole {
       direct: slabs.direct,
       logs: logs.status,
       links: this.#links.status,
+      workerLinks: this.#workerLinks.status,
+      audit: this.#audits.status,
       lastScrub: this.#scrubber.lastReport,
     }
   }
@@ -220,6 +250,7 @@ class Miner implements RunningRole {
         ok: this.#gatewayCount === 0 || sessions > 0,
         detail: `${sessions} sessions with ${this.#gatewayCount} gateways`,
       },
+      ...this.#audits.checks,
       { name: 'fragments', ok: corrupt === 0, detail: `${corrupt} damaged` },
     ]
     return { ok: checks.every(({ ok }) => ok), checks }
@@ -241,7 +272,9 @@ class Miner implements RunningRole {
     const fillBytesPerSecond = config.tuning?.fillBytesPerSecond
     const parts = [
       follower.run({ fromBlock: entry.registeredAtBlock, signal }),
-      this.#watchRegister(signal),
+      this.#watchRegister('gateways', signal),
+      this.#watchRegister('workers', signal),
+      this.#audits.run({ signal }),
       this.#watchUnits(signal),
       this.#scrubber.run({ signal }),
       ...(fillBytesPerSecond === 0
@@ -271,18 +304,20 @@ class Miner implements RunningRole {
       }
     } finally {
       await Promise.allSettled(parts)
-      await this.#links.close()
+      await Promise.all([this.#links.close(), this.#workerLinks.close()])
       await logs.close()
       await store.close()
       log.info('stopped')
     }
   }
 
-  async #watchRegister(signal: AbortSignal): Promise<void> {
+  async #watchRegister(which: 'gateways' | 'workers', signal: AbortSignal): Promise<void> {
+    const { chain, followFromBlock: fromBlock } = this.#parts
     let changed = Promise.withResolvers<void>()
     const follow = async (): Promise<void> => {
-      const { chain, followFromBlock: fromBlock } = this.#parts
-      for await (const _ of chain.gatewayChanges({ fromBlock, signal })) changed.resolve()
+      const init = { fromBlock, signal }
+      const changes = which === 'gateways' ? chain.gatewayChanges(init) : chain.workerChanges(init)
+      for await (const _ of changes) changed.resolve()
     }
     const following = follow().catch((error: unknown) => {
       if (!signal.aborted) throw error
@@ -296,7 +331,10 @@ class Miner implements RunningRole {
           rest.catch(() => undefined) // it lost the race
         })
         changed = Promise.withResolvers<void>()
-        await this.#reading(async () => this.#useGateways(await this.#parts.chain.gateways()), signal)
+        await this.#reading(async () => {
+          if (which === 'gateways') this.#useGateways(await chain.gateways())
+          else this.#useWorkers(await chain.workers())
+        }, signal)
       }
     }
     await Promise.all([
@@ -312,7 +350,8 @@ class Miner implements RunningRole {
     const { account } = chain
     while (!signal.aborted) {
       await this.#reading(async () => {
-        this.#entry = (await chain.miner()) ?? this.#entry
+        const [entry] = await Promise.all([chain.miner(), this.#audits.refresh()])
+        this.#entry = entry ?? this.#entry
       }, signal)
       const { declaredUnits, idleUnits, lockedUnits, serviceUnits } = this.#entry
       const { usedUnits, freeUnits, writtenCells } = store.status

@@ -23,6 +23,7 @@ import {
   SEAT,
   SPACE,
   segmentOf,
+  TAGGER,
   TERRITORY,
 } from './support/test-network.ts'
 
@@ -58,7 +59,7 @@ describe('a miner', () => {
   it('refuses every wrong put with a code that says why, and keeps nothing of it', async () => {
     await inTestNetwork(async ({ session, chain, miner }) => {
       const good = segmentOf(1)
-      chain.openGroup(9, { classId: 1, peerKeys: [new Uint8Array(32)] })
+      chain.openGroup(9, { classId: 1, peerKeys: [new Uint8Array(32)], tagger: TAGGER })
       chain.reserve(2n, `0x${'99'.repeat(20)}`, GROUP, 10, 5)
       const wrong: [string, string, number, Parameters<typeof put>[2], object][] = [
         ['NOT_YOUR_SEAT', 'another seat', 1, good, { seat: 4 }],
@@ -248,7 +249,7 @@ describe('a miner', () => {
       const health = await miner.health()
       assert.deepEqual(
         [health.ok, health.checks.map(({ name }) => name)],
-        [true, ['chain', 'registered', 'gateways', 'fragments']],
+        [true, ['chain', 'registered', 'gateways', 'proofs', 'fragments']],
       )
     })
   })

@@ -83,6 +83,7 @@ export interface SlabStatus {
   readonly writtenCells: number
   readonly pendingFragments: number
   readonly corruptFragments: number
+  readonly fragments: number
   readonly taggedFragments: number
   readonly unconfirmedTags: number
   readonly indexBytes: number
@@ -446,6 +447,7 @@ export class SlabStore {
       writtenCells: this.#cells.writtenCount,
       pendingFragments: this.#pending.count,
       corruptFragments: this.#corrupt.count,
+      fragments: this.#fragments.count,
       taggedFragments: this.#tags.count,
       unconfirmedTags: this.#unconfirmed.count,
       indexBytes: this.#database.fileBytes,

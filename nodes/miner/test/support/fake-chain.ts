@@ -1,10 +1,18 @@
 import { equalBytes } from '@cumulus/bytes'
+import { minimal } from '@cumulus/params'
+import { challengeOver, decodeEntries, encodeEntries, type TaggerKey, verify, withoutEntries } from '@cumulus/podr2'
 import type { Address } from '@cumulus/types'
+import { groupId, seat, stripeNumber } from '@cumulus/types'
 import type {
+  ChainChallenge,
   ChainGateway,
   ChainGroup,
   ChainMiner,
+  ChainRecord,
+  ChainRewards,
   ChainStripe,
+  ChainWorker,
+  ChallengedEvent,
   CommittedEvent,
   FollowInit,
   MinerChain,
@@ -15,6 +23,15 @@ import type {
 interface Placed<Event> {
   readonly block: bigint
   readonly event: Event
+}
+
+const noRecord: ChainRecord = {
+  failedInRow: 0,
+  missedInRow: 0,
+  passed: 0,
+  failed: 0,
+  missed: 0,
+  lastPassedEpoch: undefined,
 }
 
 export const ZERO_ADDRESS: Address = `0x${'00'.repeat(20)}`
@@ -39,6 +56,19 @@ export class FakeChain implements MinerChain {
   readonly #committed: Placed<CommittedEvent>[] = []
   readonly #released: Placed<StripeEvent>[] = []
   readonly #changes: Placed<unknown>[] = []
+  readonly #workers: ChainWorker[] = []
+  readonly #workerChanges: Placed<unknown>[] = []
+  readonly #challenged: Placed<ChallengedEvent>[] = []
+  /** By group/seat/first stripe. */
+  readonly taggedBits = new Map<string, bigint>()
+  open: ChainChallenge | undefined
+  #taggerKey: TaggerKey | undefined
+  /** What became of the challenges that were answered. */
+  readonly verdicts: string[] = []
+  /** Calls of `submitProof` that fail before one is taken. */
+  submitFailures = 0
+  /** Makes the chain forget to tell of challenges. */
+  hidesEvents = false
   readonly #waiters = new Set<() => void>()
 
   // ---- What happens on the chain
@@ -84,7 +114,93 @@ export class FakeChain implements MinerChain {
     this.#wake()
   }
 
+  addWorker(worker: ChainWorker): void {
+    this.#workers.push(worker)
+    this.#workerChanges.push({ block: this.#nextBlock(), event: worker })
+    this.#wake()
+  }
+
+  /** Challenges the miner over these blocks of its seats, by tags of `worker` whose key is given. */
+  challengeMiner(
+    worker: ChainWorker,
+    key: TaggerKey,
+    places: readonly { group: number; stripe: number; block: number }[],
+    seed = new Uint8Array(32).fill(Number(this.height)),
+  ): void {
+    const block = this.#nextBlock()
+    const common = { worker: worker.account, seed, deadlineMs: Date.now() + 2_000, epoch: this.height }
+    this.open = { ...common, issuedAtBlock: block, state: 'open' }
+    this.#taggerKey = key
+    const list = places.map(({ group, stripe, block: at }) => {
+      return { group: groupId(group), stripe: stripeNumber(stripe), block: at }
+    })
+    this.#challenged.push({ block, event: { ...common, entries: encodeEntries(list) } })
+    if (!this.hidesEvents) this.#wake()
+  }
+
+  /** The window is over. */
+  closeChallenge(): void {
+    if (this.open?.state === 'open') {
+      this.open = { ...this.open, state: 'missed' }
+      this.verdicts.push('missed')
+    }
+  }
+
+  async until(condition: () => boolean | Promise<boolean>, seconds = 10): Promise<void> {
+    for (let i = 0; i < seconds * 100; i++) {
+      if (await condition()) return
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+    throw new Error('it did not come about')
+  }
+
   // ---- What the miner sees
+
+  workers = async (): Promise<ChainWorker[]> => this.#read('workers', [...this.#workers])
+  tagged = async (group: number, at: number, first: number): Promise<bigint> =>
+    this.#read('tagged', this.taggedBits.get(`${group}/${at}/${first}`) ?? 0n)
+  challenge = async (): Promise<ChainChallenge | undefined> => this.#read('challenge', this.open)
+  record = async (): Promise<ChainRecord> => this.#read('record', { ...noRecord })
+  rewards = async (): Promise<ChainRewards> => this.#read('rewards', { claimable: 3n, locked: 2n, paid: 1n })
+  workerChanges = (init: FollowInit): AsyncIterable<unknown> => this.#follow(this.#workerChanges, init)
+  challenged = (init: FollowInit): AsyncIterable<ChallengedEvent> => this.#follow(this.#challenged, init)
+
+  async confirmTags(group: number, first: number, stripes: bigint, tagger: Address): Promise<void> {
+    if (this.isDown) throw Object.assign(new Error('no node answers'), { name: 'ChainError', code: 'UNREACHABLE' })
+    const known = this.#groups.get(group)!
+    if (known.tagger !== tagger)
+      throw Object.assign(new Error('not the tagger'), { name: 'ChainError', code: 'REVERTED' })
+    this.#setTagged(group, first, (before) => before | stripes)
+    this.calls.push(`confirm ${group}/${first}/${stripes}`)
+  }
+
+  async reportLoss(group: number, first: number, stripes: bigint): Promise<void> {
+    this.#setTagged(group, first, (before) => before & ~stripes)
+    this.calls.push(`loss ${group}/${first}/${stripes}`)
+  }
+
+  async submitProof(answer: { entries: Uint8Array; dropped: bigint; proof: Uint8Array }): Promise<void> {
+    if (this.submitFailures-- > 0) throw Object.assign(new Error('busy'), { name: 'ChainError', code: 'BUSY' })
+    if (this.open?.state !== 'open') throw Object.assign(new Error('no'), { name: 'ChainError', code: 'REVERTED' })
+    const places = decodeEntries(answer.entries).map((place) => ({ ...place, seat: seat(this.#seatIn(place.group)) }))
+    const { sectorCount, challengedCount } = minimal.audit
+    const params = { chainId: minimal.chainId, sectorCount, challengedCount }
+    const challenge = withoutEntries(challengeOver(this.open.seed, places, params), answer.dropped)
+    const ok = challenge.entries.length === 0 || verify({ proof: answer.proof, challenge, key: this.#taggerKey! }).ok
+    this.open = { ...this.open, state: ok ? 'passed' : 'failed' }
+    this.verdicts.push(`${ok ? 'passed' : 'failed'} ${places.length} ${answer.dropped}`)
+  }
+
+  readonly calls: string[] = []
+
+  #setTagged(group: number, first: number, change: (before: bigint) => bigint): void {
+    const name = `${group}/${this.#seatIn(group)}/${first}`
+    this.taggedBits.set(name, change(this.taggedBits.get(name) ?? 0n))
+  }
+
+  #seatIn(group: number): number {
+    return this.#groups.get(group)!.peerKeys.findIndex((key) => equalBytes(key, this.entry!.peerKey))
+  }
 
   balance = async (): Promise<bigint> => this.funds
   blockNumber = async (): Promise<bigint> => this.height
@@ -136,6 +252,8 @@ export class FakeChain implements MinerChain {
       }
       await new Promise<void>((resolve) => {
         this.#waiters.add(resolve)
+        // It may have aborted while the last event was taken.
+        if (signal.aborted) resolve()
         signal.addEventListener('abort', () => resolve(), { once: true })
       })
     }

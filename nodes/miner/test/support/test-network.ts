@@ -14,6 +14,8 @@ export const params: Params = minimal
 export const GROUP = 5
 export const SEAT = 3
 export const TERRITORY = 42n
+/** Account of the TEE worker that tags the group. */
+export const TAGGER: Address = `0x${'77'.repeat(20)}`
 export const SPACE = 4 * 2 ** 20
 
 /** The asking side: one port for the main thread and one for each worker. */
@@ -114,13 +116,15 @@ export async function inTestNetwork(use: (network: TestNetwork) => Promise<void>
     stop = new AbortController()
     const log = createLogger({ name: 'miner', level: 'debug', json: true, write: (line) => lines.push(line) })
     const context = { signal: stop.signal, log, metrics: createMetrics({ process: false }) }
-    const tuning = { keepFreeBytes: 0, fillBytesPerSecond: 1e9 }
+    const audits = { gatherMs: 20, retryMs: 100 }
+    const tuning = { keepFreeBytes: 0, fillBytesPerSecond: 1e9, audits }
     return runMiner({ folder, params, spaceBytes: SPACE, region: 'test', tuning }, context, chain)
   }
   const miner = await start()
   const peerKey = chain.entry!.peerKey
   const others: Uint8Array[] = Array.from({ length: 11 }, (_, i) => new Uint8Array(32).fill(100 + i))
-  chain.openGroup(GROUP, { classId: 1, peerKeys: others.toSpliced(SEAT, 0, peerKey) })
+  const tagger = TAGGER
+  chain.openGroup(GROUP, { classId: 1, peerKeys: others.toSpliced(SEAT, 0, peerKey), tagger })
   chain.reserve(1n, gateway.account, GROUP, 0, 10)
   const network: TestNetwork = {
     chain,

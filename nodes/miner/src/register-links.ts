@@ -10,7 +10,7 @@ import {
 } from '@cumulus/network'
 import type { Logger } from '@cumulus/service'
 import { helloMeta, workerPortsOf } from './hello.ts'
-import type { ChainGateway } from './miner-chain.ts'
+import type { RegisteredPeer } from './miner-chain.ts'
 
 /**
  * A gateway that restarts can write again only when ten of twelve miners are back: none waits longer than this between
@@ -18,9 +18,12 @@ import type { ChainGateway } from './miner-chain.ts'
  */
 const BACKOFF_MS_MAX = 2_000
 
-/** Gateways that a miner serves at once; the rest of the register waits, and a log line says so. */
-const GATEWAYS_MAX = 256
+/** Peers of a role that a miner serves at once; the rest of the register waits, and a log line says so. */
+const PEERS_MAX = 256
 const HELLO_MS = 10_000
+
+/** Whom miners dial, as their hello calls them. */
+export type DialledRole = 'gateway' | 'tee-worker'
 
 export interface LinkStatus {
   readonly peerId: string
@@ -37,14 +40,15 @@ interface RunningLink {
 }
 
 interface Entry {
-  readonly gateway: ChainGateway
+  readonly peer: RegisteredPeer
   readonly main: RunningLink
   readonly addresses: PeerAddress[]
   readonly workers: Map<number, RunningLink>
 }
 
-/** Keeps sessions with all gateways of the register: to the main port, and to each further one its hello names. */
-export class GatewayLinks {
+/** Keeps sessions with all peers of a register: to the main port, and to each further one that a hello names. */
+export class RegisterLinks {
+  readonly #role: DialledRole
   readonly #endpoint: EndpointComponents
   readonly #chainId: number
   readonly #log: Logger
@@ -52,28 +56,27 @@ export class GatewayLinks {
   readonly #ending = new Set<Promise<void>>()
   #closed = false
 
-  constructor(components: { endpoint: EndpointComponents; chainId: number; log: Logger }) {
+  constructor(role: DialledRole, components: { endpoint: EndpointComponents; chainId: number; log: Logger }) {
+    this.#role = role
     this.#endpoint = components.endpoint
     this.#chainId = components.chainId
     this.#log = components.log
   }
 
-  /** The register as it is now: new gateways are dialled, changed ones again, and those gone are left. */
-  update(gateways: readonly ChainGateway[]): void {
+  /** The register as it is now: new peers are dialled, changed ones again, and those gone are left. */
+  update(peers: readonly RegisteredPeer[]): void {
     if (this.#closed) return
-    if (gateways.length > GATEWAYS_MAX) {
-      this.#log.warn('more gateways than links', { gateways: gateways.length, links: GATEWAYS_MAX })
+    if (peers.length > PEERS_MAX) {
+      this.#log.warn('more peers than links', { role: this.#role, peers: peers.length, links: PEERS_MAX })
     }
-    const wanted = new Map(
-      gateways.slice(0, GATEWAYS_MAX).map((gateway) => [bytesToPlainHex(gateway.peerKey), gateway] as const),
-    )
+    const wanted = new Map(peers.slice(0, PEERS_MAX).map((peer) => [bytesToPlainHex(peer.peerKey), peer] as const))
     for (const [name, entry] of this.#entries) {
-      if (wanted.get(name)?.addresses === entry.gateway.addresses) continue
+      if (wanted.get(name)?.addresses === entry.peer.addresses) continue
       this.#entries.delete(name)
       this.#stop(entry.main)
       for (const worker of entry.workers.values()) this.#stop(worker)
     }
-    for (const [name, gateway] of wanted) if (!this.#entries.has(name)) this.#add(name, gateway)
+    for (const [name, peer] of wanted) if (!this.#entries.has(name)) this.#add(name, peer)
   }
 
   /** Sessions that are up. */
@@ -86,12 +89,17 @@ export class GatewayLinks {
   }
 
   get status(): LinkStatus[] {
-    return [...this.#entries.values()].map(({ gateway, main, workers }) => ({
-      peerId: peerIdOf(gateway.peerKey),
-      account: gateway.account,
+    return [...this.#entries.values()].map(({ peer, main, workers }) => ({
+      peerId: peerIdOf(peer.peerKey),
+      account: peer.account,
       main: main.link.state,
       workers: Object.fromEntries([...workers].map(([port, { link }]) => [port, link.state])),
     }))
+  }
+
+  /** The session with the main port of a peer, while there is one. */
+  sessionOf(peerKey: Uint8Array): Session | undefined {
+    return this.#entries.get(bytesToPlainHex(peerKey))?.main.link.session
   }
 
   async close(): Promise<void> {
@@ -103,16 +111,16 @@ export class GatewayLinks {
     await Promise.all(this.#ending)
   }
 
-  #add(name: string, gateway: ChainGateway): void {
+  #add(name: string, peer: RegisteredPeer): void {
     let addresses: PeerAddress[]
     try {
-      addresses = [...parseAddresses(gateway.addresses)]
+      addresses = [...parseAddresses(peer.addresses)]
     } catch (error) {
-      this.#log.warn('a gateway has no address that can be dialled', { account: gateway.account, error })
+      this.#log.warn('a peer has no address that can be dialled', { role: this.#role, account: peer.account, error })
       return
     }
-    const main = this.#run(gateway, addresses)
-    const entry: Entry = { gateway, main, addresses, workers: new Map() }
+    const main = this.#run(peer, addresses)
+    const entry: Entry = { peer, main, addresses, workers: new Map() }
     this.#entries.set(name, entry)
     main.link.on('session', (session) => void this.#greet(entry, session))
   }
@@ -121,7 +129,7 @@ export class GatewayLinks {
     try {
       const signal = AbortSignal.any([entry.main.stop.signal, AbortSignal.timeout(HELLO_MS)])
       const reply = await session.request(FrameOp.hello, { meta: helloMeta(this.#chainId) }, { signal })
-      const ports = new Set(workerPortsOf(reply.meta, this.#chainId))
+      const ports = new Set(workerPortsOf(reply.meta, this.#chainId, this.#role))
       if (entry.main.stop.signal.aborted) return
       for (const [port, worker] of entry.workers) {
         if (ports.has(port)) continue
@@ -131,24 +139,25 @@ export class GatewayLinks {
       for (const port of ports) {
         if (entry.workers.has(port)) continue
         const addresses = entry.addresses.map((address) => ({ ...address, port }))
-        entry.workers.set(port, this.#run(entry.gateway, addresses))
+        entry.workers.set(port, this.#run(entry.peer, addresses))
       }
-      this.#log.info('gateway linked', {
-        account: entry.gateway.account,
+      this.#log.info('peer linked', {
+        role: this.#role,
+        account: entry.peer.account,
         peerId: session.peerId,
         ports: ports.size + 1,
       })
     } catch (error) {
       if (entry.main.stop.signal.aborted) return
-      this.#log.warn('a gateway did not greet as it should', { account: entry.gateway.account, error })
+      this.#log.warn('a peer did not greet as it should', { role: this.#role, account: entry.peer.account, error })
       session.close() // the link dials again, later and later
     }
   }
 
-  #run(gateway: ChainGateway, addresses: readonly PeerAddress[]): RunningLink {
+  #run(peer: RegisteredPeer, addresses: readonly PeerAddress[]): RunningLink {
     const stop = new AbortController()
     const link = new PeerLink(
-      { ...this.#endpoint, addresses, expectedPeerKey: gateway.peerKey },
+      { ...this.#endpoint, addresses, expectedPeerKey: peer.peerKey },
       { backoffMsMax: BACKOFF_MS_MAX },
     )
     return { link, stop, done: link.run({ signal: stop.signal }) }
