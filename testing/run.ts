@@ -7,7 +7,11 @@ import { globSync } from 'node:fs'
 
 const [kind, ...patterns] = process.argv.slice(2)
 
-const wholeNetworks = ['testing/e2e/test/**/*.test.ts', 'testing/bench/test/s3-network.test.ts']
+const wholeNetworks = [
+  'testing/e2e/test/**/*.test.ts',
+  'testing/tools/test/**/*.test.ts',
+  'testing/bench/test/s3-network.test.ts',
+]
 const packages = ['{lib,protocol,platform,nodes,apps}/*/test/**/*.test.ts', 'testing/{sim,bench}/test/**/*.test.ts']
 
 const suites = [

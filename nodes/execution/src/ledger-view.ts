@@ -29,6 +29,7 @@ import {
   type RawBlock,
   RpcError,
   type StateView,
+  type TraceConfig,
   type TransactionPlace,
   type ViewBlock,
   type ViewReceipt,
@@ -168,6 +169,14 @@ export class LedgerView implements ChainView {
     return new LedgerState(this.#ledger, number)
   }
 
+  traceTransaction(hash: Hash, config: TraceConfig, signal: AbortSignal): Promise<object> {
+    return refusable(() => this.#ledger.traceTransaction(hexToBytes(hash), config, { signal }))
+  }
+
+  traceBlock(number: bigint, config: TraceConfig, signal: AbortSignal): Promise<object[]> {
+    return refusable(() => this.#ledger.traceBlock(number, config, { signal }))
+  }
+
   onBlock(listener: (block: ViewBlock) => void): () => void {
     this.#blockListeners.add(listener)
     return () => this.#blockListeners.delete(listener)
@@ -231,8 +240,19 @@ class LedgerState implements StateView {
     }
   }
 
-  async createAccessList(): Promise<AccessListOutcome> {
-    throw new RpcError('REFUSED', 'access lists are not made here yet')
+  async createAccessList(request: CallRequest, options: CallOptions): Promise<AccessListOutcome> {
+    const { accessList, gasUsed, error } = await refusable(() =>
+      this.#ledger.createAccessList(ledgerCall(request), this.#at, ledgerOptions(options)),
+    )
+    return {
+      accessList: accessList.map(({ address, slots }) => ({ address, storageKeys: slots.map(bytesToHex) })),
+      gasUsed,
+      error,
+    }
+  }
+
+  traceCall(request: CallRequest, config: TraceConfig, options: CallOptions): Promise<object> {
+    return refusable(() => this.#ledger.traceCall(ledgerCall(request), this.#at, config, ledgerOptions(options)))
   }
 
   async call(request: CallRequest, options: CallOptions): Promise<CallOutcome> {

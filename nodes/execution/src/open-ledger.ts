@@ -1,3 +1,4 @@
+import { predeploysFor } from '@cumulus/contracts'
 import { type Genesis, Ledger, LedgerError, ModuleRegistry, modulesFor } from '@cumulus/ledger'
 import { createBreather } from './breather.ts'
 import { ExecutionError } from './execution-error.ts'
@@ -10,7 +11,7 @@ export async function openLedger(store: LmdbLedgerStore, genesis: GenesisFile, d
   try {
     return await Ledger.open({
       params,
-      genesis: ledgerGenesis(genesis),
+      genesis: { ...ledgerGenesis(genesis), predeploys: predeploysFor(params) },
       store,
       modules: new ModuleRegistry(modulesFor(params)),
       pause: createBreather(),

@@ -155,6 +155,19 @@ export interface CallOptions {
   readonly signal: AbortSignal
 }
 
+/** What a trace shows, in geth's words: the tree of calls, or every step. */
+export type TraceConfig =
+  | { readonly tracer: 'callTracer'; readonly onlyTopCall?: boolean; readonly withLog?: boolean }
+  | {
+      readonly tracer?: undefined
+      readonly disableStorage?: boolean
+      readonly disableStack?: boolean
+      readonly enableMemory?: boolean
+      readonly enableReturnData?: boolean
+      /** Steps; all if absent. */
+      readonly limit?: number
+    }
+
 export interface AccessListOutcome {
   readonly accessList: AccessList
   readonly gasUsed: bigint
@@ -196,6 +209,8 @@ export interface StateView {
   call(request: CallRequest, options: CallOptions): Promise<CallOutcome>
   estimateGas(request: CallRequest, options: CallOptions): Promise<GasEstimate>
   createAccessList(request: CallRequest, options: CallOptions): Promise<AccessListOutcome>
+  /** Plain JSON in geth's form. */
+  traceCall(request: CallRequest, config: TraceConfig, options: CallOptions): Promise<object>
 }
 
 /** Waiting transactions, each sender's in order of nonces: executable now, and behind a missing nonce. */
@@ -255,6 +270,10 @@ export interface ChainView {
    * moment a call gets its turn.
    */
   state(at: bigint | 'latest'): StateView | undefined
+  /** Executes it again. Plain JSON in geth's form; may find that the state before it is gone, and then throws RpcError. */
+  traceTransaction(hash: Hash, config: TraceConfig, signal: AbortSignal): Promise<object>
+  /** All transactions of a block: `{ txHash, result }` each. */
+  traceBlock(number: bigint, config: TraceConfig, signal: AbortSignal): Promise<object[]>
   readonly pending: PendingView
   /** Calls back after each block that became visible, in order; returns what ends it. */
   onBlock(listener: (block: ViewBlock) => void): () => void

@@ -16,6 +16,7 @@ export type {
   PlacedLog,
   RawBlock,
   StateView,
+  TraceConfig,
   TransactionPlace,
   ViewAuthorization,
   ViewBlock,

@@ -37,9 +37,12 @@ export interface RpcLimits {
   readonly filterIdleMs: number
   /** Gas that a call or estimate may ask for; more is cut, as geth does. */
   readonly callGasMax: bigint
-  /** A call, estimate or trace may take this long, its waits for chain blocks included. geth: 5 s. */
+  /** A call or an estimate may take this long, its waits for chain blocks included. geth: 5 s. */
   readonly callMsMax: number
-  /** Calls, estimates, proofs and traces that run at once, taking turns; others wait. */
+  /** Traces run one at a time; each may take this long, and so many may wait. */
+  readonly traceMsMax: number
+  readonly tracesWaitingMax: number
+  /** Calls, estimates and proofs that run at once, taking turns; others wait. */
   readonly callsAtOnceMax: number
   /** Calls and estimates that wait for their turn; past it they are refused. */
   readonly callsWaitingMax: number
@@ -86,6 +89,8 @@ export const defaultLimits: RpcLimits = {
   filterIdleMs: 5 * 60_000,
   callGasMax: 30_000_000n,
   callMsMax: 5_000,
+  traceMsMax: 15_000,
+  tracesWaitingMax: 16,
   callsAtOnceMax: 4,
   callsWaitingMax: 256,
   overrideAccountsMax: 256,

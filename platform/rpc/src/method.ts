@@ -22,6 +22,10 @@ interface OwnReturnTypes {
   txpool_content: TxpoolContent<RpcTransaction>
   txpool_contentFrom: { pending: Record<string, RpcTransaction>; queued: Record<string, RpcTransaction> }
   txpool_inspect: TxpoolContent<string>
+  debug_traceTransaction: object
+  debug_traceBlockByNumber: object[]
+  debug_traceBlockByHash: object[]
+  debug_traceCall: object
   debug_getRawHeader: Hex
   debug_getRawBlock: Hex
   debug_getRawReceipts: Hex[]

@@ -12,6 +12,7 @@ import type {
   PendingView,
   PlacedLog,
   StateView,
+  TraceConfig,
   ViewBlock,
   ViewLog,
   ViewReceipt,
@@ -36,6 +37,11 @@ export class FakeChain implements ChainView {
     kind: 'returned',
     data: new Uint8Array(32),
     gasUsed: 21_000n,
+  })
+  /** What traces do; replaced by tests. */
+  onTrace: (hash: Hash, config: TraceConfig, signal: AbortSignal) => Promise<object> = async (hash, config) => ({
+    hash,
+    config,
   })
   /** The overrides of the last call. */
   overrides: CallOptions | undefined
@@ -134,6 +140,10 @@ export class FakeChain implements ChainView {
       block: Uint8Array.of(0xc1),
       receipts: [Uint8Array.of(0xc2)],
     }
+  traceTransaction = async (hash: Hash, config: TraceConfig, signal: AbortSignal) => this.onTrace(hash, config, signal)
+  traceBlock = async (number: bigint, config: TraceConfig, signal: AbortSignal) => [
+    await this.onTrace(this.block(number)!.transactions[0]!.hash, config, signal),
+  ]
   receipts = (number: bigint) => this.blocks[Number(number)]?.receipts
   logs = (number: bigint) => this.blocks[Number(number)]?.logs ?? []
   place = (hash: Hash) => {
@@ -160,6 +170,10 @@ export class FakeChain implements ChainView {
       call: (request, overrides) => {
         this.overrides = overrides
         return this.onCall(request)
+      },
+      traceCall: async (request, config, options) => {
+        this.overrides = options
+        return { to: request.to, config }
       },
       createAccessList: async () => ({
         accessList: [{ address: token, storageKeys: [word(1)] }],

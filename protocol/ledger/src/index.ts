@@ -1,7 +1,14 @@
 export { nextBaseFee } from './chain/base-fee.ts'
 export type { StoredBlock, TransactionPlace } from './chain/block-store.ts'
 export { bloomOf } from './chain/bloom.ts'
-export type { AccountOverride, BlockOverrides, CallOptions, CallRequest, CallResult } from './chain/calls.ts'
+export type {
+  AccessListResult,
+  AccountOverride,
+  BlockOverrides,
+  CallOptions,
+  CallRequest,
+  CallResult,
+} from './chain/calls.ts'
 export {
   type DropCode,
   type IntrinsicGas,
@@ -39,6 +46,7 @@ export {
 export * from './framework/index.ts'
 export { type HaltScene, LedgerError, type LedgerErrorCode, LedgerHalt } from './ledger-error.ts'
 export * from './modules/index.ts'
+export * from './snapshot/index.ts'
 export type { Account } from './state/account.ts'
 export type { HistoryLimits } from './state/history.ts'
 export type { StateLimits } from './state/journaled-state.ts'
@@ -49,6 +57,7 @@ export {
   type LedgerWrite,
   MemoryLedgerStore,
 } from './state/ledger-store.ts'
+export { RangeProofError, rootOfLeaves, type TrieLeaf, verifyRange } from './trie/range-proof.ts'
 export { decodeRlp, encodeRlp, type Rlp, type RlpInput } from './trie/rlp.ts'
 export type { AccountProof } from './trie/state-trie.ts'
 export type { CallFrame, CallLog, CallTracerOptions } from './vm/call-tracer.ts'

@@ -16,9 +16,13 @@ export class MethodContext {
   /** Whatever executes contract code waits here for its turn. */
   readonly calls: CallQueue
   readonly searches: CallQueue
+  readonly traces: CallQueue
+  /** Wall clock. */
+  readonly nowMs: () => number
   #waits = 0
 
-  constructor(chain: ChainView, limits: RpcLimits, filters: Filters) {
+  constructor(chain: ChainView, limits: RpcLimits, filters: Filters, nowMs: () => number = Date.now) {
+    this.nowMs = nowMs
     this.chain = chain
     this.limits = limits
     this.filters = filters
@@ -32,6 +36,7 @@ export class MethodContext {
       atOnceMax: limits.searchesAtOnceMax,
       waitingMax: limits.searchesWaitingMax,
     })
+    this.traces = new CallQueue({ limit: 'traces', atOnceMax: 1, waitingMax: limits.tracesWaitingMax })
   }
 
   /** Undefined if there is no such block (yet). */
@@ -83,17 +88,12 @@ export class MethodContext {
    * @throws RpcError LIMIT_EXCEEDED
    */
   execute<Value>(work: (signal: AbortSignal) => Promise<Value>, signal: AbortSignal): Promise<Value> {
-    return this.calls.run(async () => {
-      const timeout = AbortSignal.timeout(this.limits.callMsMax)
-      try {
-        return await work(AbortSignal.any([signal, timeout]))
-      } catch (error) {
-        if (timeout.aborted && error === timeout.reason) {
-          throw overLimit('call_time', `execution aborted (timeout = ${this.limits.callMsMax} ms)`)
-        }
-        throw error
-      }
-    }, signal)
+    return this.calls.run(() => withinTime(work, this.limits.callMsMax, signal), signal)
+  }
+
+  /** The same, watched: much slower, so one at a time, with more time. */
+  trace<Value>(work: (signal: AbortSignal) => Promise<Value>, signal: AbortSignal): Promise<Value> {
+    return this.traces.run(() => withinTime(work, this.limits.traceMsMax, signal), signal)
   }
 
   /** Asks `look` now and after each block, until it finds something; null after `ms`. */
@@ -120,5 +120,22 @@ export class MethodContext {
       clearTimeout(timer)
       signal.removeEventListener('abort', giveUp)
     }
+  }
+}
+
+/** @throws RpcError LIMIT_EXCEEDED if `work` obeys its signal */
+async function withinTime<Value>(
+  work: (signal: AbortSignal) => Promise<Value>,
+  ms: number,
+  signal: AbortSignal,
+): Promise<Value> {
+  const timeout = AbortSignal.timeout(ms)
+  try {
+    return await work(AbortSignal.any([signal, timeout]))
+  } catch (error) {
+    if (timeout.aborted && error === timeout.reason) {
+      throw overLimit('execution_time', `execution aborted (timeout = ${ms} ms)`)
+    }
+    throw error
   }
 }

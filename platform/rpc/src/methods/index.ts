@@ -3,6 +3,7 @@ import { blockMethods } from './blocks.ts'
 import { consensusMethods } from './consensus.ts'
 import type { MethodContext } from './context.ts'
 import { cumulusMethods } from './cumulus.ts'
+import { debugMethods } from './debug.ts'
 import { feeMethods } from './fees.ts'
 import { logMethods } from './logs.ts'
 import { nodeMethods } from './node.ts'
@@ -22,6 +23,7 @@ export function createMethods(context: MethodContext): MethodTable {
     ...logMethods(context),
     ...subscriptionMethods(context),
     ...txpoolMethods(context),
+    ...debugMethods(context),
     ...cumulusMethods(context),
     ...consensusMethods(context),
   }

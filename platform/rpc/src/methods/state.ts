@@ -38,11 +38,24 @@ export function stateMethods(context: MethodContext): MethodTable {
     [call, at, accountOverrides, blockOverrides]: Arguments,
     asker: AbortSignal,
     work: (state: StateView, call: CallRequest, options: CallOptions) => Promise<Outcome>,
+    isAboutNextBlock = at === 'pending',
   ): Promise<Outcome> =>
     context.execute((signal) => {
-      const options = { accounts: accountOverrides, block: blockOverrides, signal }
-      return work(context.stateAt(at), capped(call), options)
+      const block = isAboutNextBlock ? { ...nextBlock(), ...blockOverrides } : blockOverrides
+      return work(context.stateAt(at), capped(call), { accounts: accountOverrides, block, signal })
     }, asker)
+  /**
+   * An estimate is about a transaction that is still to be sent. Its block has another number and time than the head,
+   * which is often the block of the sender's own last transaction: a vote's checkpoint or a pool's price costs a new
+   * slot in the next block, and was written already in this one.
+   */
+  const isToBeSent = (at: BlockReference) => at === 'latest' || at === 'pending'
+  const nextBlock = (): BlockOverrides => {
+    const head = chain.head()
+    const now = BigInt(Math.floor(context.nowMs() / 1_000))
+    const timestamp = (now > head.timestamp ? now : head.timestamp) + 1n
+    return { number: head.number + 1n, timestamp, baseFee: chain.nextBaseFee() }
+  }
 
   return {
     ...method('eth_getBalance', [address, latest], ([of, at]) => toQuantity(context.stateAt(at).balance(of))),
@@ -85,12 +98,22 @@ export function stateMethods(context: MethodContext): MethodTable {
       return bytesToHex(outcome.data)
     }),
     ...method('eth_estimateGas', [request, latest, accounts, block], async (args, { signal }) => {
-      const outcome = await run(args, signal, (state, call, options) => state.estimateGas(call, options))
+      const outcome = await run(
+        args,
+        signal,
+        (state, call, options) => state.estimateGas(call, options),
+        isToBeSent(args[1]),
+      )
       if (outcome.kind !== 'estimated') throw callError(outcome)
       return toQuantity(outcome.gas)
     }),
     ...method('eth_createAccessList', [request, latest, accounts, block], async (args, { signal }) => {
-      const outcome = await run(args, signal, (state, call, options) => state.createAccessList(call, options))
+      const outcome = await run(
+        args,
+        signal,
+        (state, call, options) => state.createAccessList(call, options),
+        isToBeSent(args[1]),
+      )
       return {
         accessList: outcome.accessList.map((one) => ({ address: one.address, storageKeys: [...one.storageKeys] })),
         gasUsed: toQuantity(outcome.gasUsed),

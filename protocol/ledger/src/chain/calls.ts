@@ -2,6 +2,7 @@ import type { Address } from '@cumulus/types'
 import { LedgerError } from '../ledger-error.ts'
 import type { JournaledState } from '../state/journaled-state.ts'
 import type { StateReader } from '../state/state-reader.ts'
+import { AccessListTracer } from '../vm/access-list-tracer.ts'
 import type { Sandbox, Sandboxes } from '../vm/sandboxes.ts'
 import type { Log, VmBlock } from '../vm/vm.ts'
 import { type ChainRules, vmBlock } from './block-context.ts'
@@ -28,6 +29,14 @@ export interface CallResult {
   readonly output: Uint8Array
   readonly gasUsed: bigint
   readonly logs: readonly Log[]
+}
+
+/** What a message touches, for its transaction to name beforehand (EIP-2930), and what it costs then. */
+export interface AccessListResult {
+  readonly accessList: readonly AccessListItem[]
+  readonly gasUsed: bigint
+  /** Why it failed with this list, if it did. */
+  readonly error: string | undefined
 }
 
 /** What one account is taken to be, whatever the chain says. What is absent stays as it is. */
@@ -103,6 +112,45 @@ export class Calls {
       options,
     )
   }
+
+  createAccessList(
+    request: CallRequest,
+    header: HashedHeader,
+    state: StateReader,
+    options: CallOptions,
+  ): Promise<AccessListResult> {
+    return this.#sandboxes.run(
+      state,
+      (sandbox) => {
+        const block = overriddenBlock(this.#rules, header, options.blockOverrides)
+        applyOverrides(sandbox.state, options.overrides)
+        return settledAccessList(sandbox, request, block)
+      },
+      options,
+    )
+  }
+}
+
+/** Lists tried at most: each names what the run with the one before touched, and settles at the second as a rule. */
+const ACCESS_LISTS_MAX = 8
+
+async function settledAccessList(sandbox: Sandbox, request: CallRequest, block: VmBlock): Promise<AccessListResult> {
+  const gas = request.gas ?? block.gasLimit
+  const warm = [request.from ?? ZERO_ADDRESS, block.coinbase, ...sandbox.vm.precompiles]
+  let accessList = request.accessList ?? []
+  for (let left = ACCESS_LISTS_MAX; ; left--) {
+    const tracer = new AccessListTracer(warm)
+    sandbox.vm.tracer = tracer
+    const { gasUsed, error } = await tryMessage(sandbox, { ...request, accessList }, gas, block)
+    sandbox.vm.tracer = undefined
+    if (left === 0 || sizeOf(tracer.accessList) === sizeOf(accessList)) return { accessList, gasUsed, error }
+    accessList = tracer.accessList
+  }
+}
+
+/** What a run touches does not depend on what was warm, but for its gas: lists of one size are the same list. */
+function sizeOf(accessList: readonly AccessListItem[]): string {
+  return `${accessList.length}/${accessList.reduce((sum, { slots }) => sum + slots.length, 0)}`
 }
 
 /** To 1.5 %. Gas that is given back at the end must be there in between: what was used is often too little. */

@@ -19,7 +19,7 @@ import { nextBaseFee } from './base-fee.ts'
 import { blockContext, type ChainRules, vmBlock } from './block-context.ts'
 import { BlockStore, blockWrites, type StoredBlock, type TransactionPlace } from './block-store.ts'
 import { addBloom, BLOOM_BYTES, bloomOf } from './bloom.ts'
-import { type CallOptions, type CallRequest, type CallResult, Calls } from './calls.ts'
+import { type AccessListResult, type CallOptions, type CallRequest, type CallResult, Calls } from './calls.ts'
 import { type DropCode, executeTransaction, judgeTransaction, min } from './execute-transaction.ts'
 import { requireSameBlock } from './follow.ts'
 import { buildGenesis, DEFAULT_BASE_FEE, GENESIS_PARENT, type Genesis, genesisDigest } from './genesis.ts'
@@ -442,6 +442,17 @@ export class Ledger {
     this.#requireGoing()
     const header = this.#headerAt(at)
     return this.#calls.estimateGas(request, header, this.#history.reader(header.number), options)
+  }
+
+  /**
+   * The access list that a message should bring along.
+   *
+   * @throws LedgerError as `call`
+   */
+  async createAccessList(request: CallRequest, at?: bigint, options: CallOptions = {}): Promise<AccessListResult> {
+    this.#requireGoing()
+    const header = this.#headerAt(at)
+    return this.#calls.createAccessList(request, header, this.#history.reader(header.number), options)
   }
 
   /**
