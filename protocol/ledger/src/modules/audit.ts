@@ -1,6 +1,6 @@
 import { bytesToHex, hexToBytes } from '@cumulus/bytes'
 import { keccak256 } from '@cumulus/hash'
-import { decodeEntries, decodeProof, ENTRY_BYTES, PodrError, PROOF_BYTES } from '@cumulus/podr2'
+import { decodeEntries, decodeProof, ENTRY_BYTES, PodrError } from '@cumulus/podr2'
 import type { Address } from '@cumulus/types'
 import { gasPrices, require } from '../framework/index.ts'
 import { type C, challengeState, definition } from './audit-state.ts'
@@ -48,7 +48,6 @@ function requireDroppable(c: C, worker: Address, entries: Uint8Array, dropped: b
 
 /** Refuses what is no proof at all, so that a mangled transaction does not count as a failed one. */
 function requireProof(c: C, proof: Uint8Array): void {
-  if (proof.length !== PROOF_BYTES) throw c.error.BadProof(proof.length)
   c.charge(DECODE_GAS)
   try {
     decodeProof(proof)

@@ -163,9 +163,10 @@ export class AuditNetwork extends TestNetwork {
   store(stripes: number, territory = this.mint()): { group: number; stripes: number[] } {
     const { id, group, firstStripe } = this.reserve(territory, stripes)
     const numbers = Array.from({ length: stripes }, (_, i) => firstStripe + i)
-    const commits = numbers.map((stripe) =>
-      this.receipts(group, stripe, { root: bytes32(BigInt(group * 2 ** 16 + stripe + 1)) }),
-    )
+    const seats = [...Array(this.params.classes.standard.seatCount).keys()]
+    const commits = numbers.map((stripe) => {
+      return this.receipts(group, stripe, { root: bytes32(BigInt(group * 2 ** 16 + stripe + 1)), seats })
+    })
     this.call(storage, 'commit', [id, commits], { from: owner })
     return { group, stripes: numbers }
   }
