@@ -1,8 +1,8 @@
-import { hexToBytes } from '@cumulus/bytes'
-import { GOVERNANCE_ADDRESS, type Predeploy } from '@cumulus/ledger'
+import { concatBytes, hexToBytes } from '@cumulus/bytes'
+import { compileTuple, GOVERNANCE_ADDRESS, type Predeploy } from '@cumulus/ledger'
 import type { Params } from '@cumulus/params'
 import type { Address } from '@cumulus/types'
-import { encodeAbiParameters, parseAbiParameters } from 'viem'
+import { parseAbiParameters } from 'abitype'
 import artifacts from '../artifacts/predeploys.json' with { type: 'json' }
 
 /**
@@ -30,16 +30,18 @@ const CREATE2_DEPLOYER_CODE =
 
 const NOBODY: Address = '0x0000000000000000000000000000000000000000'
 
+const NOTHING = new Uint8Array()
+
 type ContractName = keyof typeof artifacts.contracts
 
 /** The contracts of a chain with these parameters, for `Genesis.predeploys`. The same bytes for everybody. */
 export function predeploysFor({ governance }: Params): readonly Predeploy[] {
   const at = predeployAddresses
   const { votingDelaySeconds, votingPeriodSeconds, timelockSeconds, proposalThreshold, quorumPpm } = governance
-  const contract = (name: ContractName, address: Address, args: `0x${string}` = '0x'): Predeploy => ({
+  const contract = (name: ContractName, address: Address, args: Uint8Array = NOTHING): Predeploy => ({
     name,
     address,
-    creationCode: hexToBytes(`${artifacts.contracts[name]}${args.slice(2)}`),
+    creationCode: concatBytes(hexToBytes(artifacts.contracts[name]), args),
   })
   return [
     { name: 'Create2Deployer', address: at.create2Deployer, code: hexToBytes(CREATE2_DEPLOYER_CODE) },
@@ -49,17 +51,12 @@ export function predeploysFor({ governance }: Params): readonly Predeploy[] {
       'TimelockController',
       at.timelock,
       // Only the governor proposes and cancels, anybody executes, and nobody stands above them.
-      encodeAbiParameters(parseAbiParameters('uint256, address[], address[], address'), [
-        BigInt(timelockSeconds),
-        [at.governor],
-        [NOBODY],
-        NOBODY,
-      ]),
+      encode('uint256, address[], address[], address', [BigInt(timelockSeconds), [at.governor], [NOBODY], NOBODY]),
     ),
     contract(
       'CumulusGovernor',
       at.governor,
-      encodeAbiParameters(parseAbiParameters('address, address, uint48, uint32, uint256, uint256'), [
+      encode('address, address, uint48, uint32, uint256, uint256', [
         at.wrappedCumulus,
         at.timelock,
         votingDelaySeconds,
@@ -69,16 +66,13 @@ export function predeploysFor({ governance }: Params): readonly Predeploy[] {
       ]),
     ),
     contract('EntryPoint', at.entryPoint),
-    contract(
-      'SimpleAccountFactory',
-      at.accountFactory,
-      encodeAbiParameters(parseAbiParameters('address'), [at.entryPoint]),
-    ),
-    contract(
-      'WrappedTokenPaymaster',
-      at.paymaster,
-      encodeAbiParameters(parseAbiParameters('address, address'), [at.entryPoint, at.wrappedCumulus]),
-    ),
+    contract('SimpleAccountFactory', at.accountFactory, encode('address', [at.entryPoint])),
+    contract('WrappedTokenPaymaster', at.paymaster, encode('address, address', [at.entryPoint, at.wrappedCumulus])),
     contract('TerritoryPermit', at.territoryPermit),
   ]
+}
+
+/** Arguments of a constructor. */
+function encode(types: string, values: readonly unknown[]): Uint8Array {
+  return compileTuple(parseAbiParameters(types)).encode(values)
 }

@@ -1,3 +1,4 @@
+export { compileTuple, type TupleCodec } from './abi-codec.ts'
 export { gasPrices } from './gas.ts'
 export type {
   BlockContext,
