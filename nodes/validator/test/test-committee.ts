@@ -32,6 +32,8 @@ export interface OrderStatus {
   readonly evidence: readonly { readonly kind: string; readonly member: number }[]
   readonly silencedAtRound?: number
   readonly isInquiring: boolean
+  readonly certifiedHeight: string
+  readonly members: readonly { readonly round: number }[]
 }
 
 export interface TestSeat {
@@ -118,12 +120,16 @@ export class TestMember {
     return createPublicClient({ transport: http(`http://127.0.0.1:${this.role.ports['rpc']}`), pollingInterval: 20 })
   }
 
-  async start(): Promise<void> {
-    this.#stop = new AbortController()
-    this.metrics = createMetrics({ process: false })
+  async writeKeys(): Promise<void> {
     await mkdir(this.dir, { recursive: true })
     const { seed, blsSeed, coinShare } = this.seat
     await writeMemberKeys(this.dir, { peer: seed, bls: blsSeed, coin: coinShare })
+  }
+
+  async start(): Promise<void> {
+    this.#stop = new AbortController()
+    this.metrics = createMetrics({ process: false })
+    await this.writeKeys()
     this.#role = await startValidator(
       {
         dir: this.dir,

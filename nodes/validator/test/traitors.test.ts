@@ -1,0 +1,170 @@
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
+import { hexToBytes } from '@cumulus/bytes'
+import { LmdbLedgerStore, writeGenesis } from '@cumulus/execution'
+import { dial, FRAME_BODY_BYTES_MAX, FrameOp, PeerIdentity } from '@cumulus/network'
+import { testAccount } from '../../execution/test/transactions.ts'
+import { assertSameChain, headOf, transfer } from './chain-tools.ts'
+import { committeeGenesis, eventually, TestCommittee, TestMember, testSeats } from './test-committee.ts'
+
+const pace = { minRoundMs: 5, idleRoundMs: 10 }
+
+describe('a committee of four with a member', () => {
+  it('that runs twice under one key records the evidence, and goes on without a fork', async () => {
+    const committee = await TestCommittee.start(4, { pace })
+    const [first, ...rest] = committee.members
+    const twin = new TestMember(join(committee.dir, 'twin'), first!.seat, first!.genesis, {
+      pace,
+      peer: { host: '127.0.0.1', port: 0 },
+    })
+    try {
+      await twin.start()
+      await eventually('evidence', async () => {
+        const statuses = await Promise.all(rest.map((member) => member.status()))
+        return statuses.every(({ orderer }) => orderer.evidence.length > 0)
+      })
+      for (const member of rest) {
+        const { evidence } = (await member.status()).orderer
+        assert.deepEqual(
+          evidence.map(({ kind, member }) => [kind, member]),
+          [['equivocation', 0]],
+        )
+      }
+      await eventually('silence', async () => (await twin.status()).orderer.silencedAtRound !== undefined)
+      await transfer(rest[0]!, 1, 5)
+      await assertSameChain(rest, await headOf(rest[0]!))
+      // Kept over a restart.
+      await rest[1]!.stop()
+      await rest[1]!.start()
+      assert.equal((await rest[1]!.status()).orderer.evidence.length, 1)
+    } finally {
+      await twin.stop()
+      await committee.remove()
+    }
+  })
+
+  it('whose state has rotted stops that one, with a file that says why', async () => {
+    const committee = await TestCommittee.start(4, { pace })
+    const [rotten, ...rest] = committee.members
+    try {
+      await transfer(rotten!, 1, 2)
+      await rotten!.stop()
+      const store = new LmdbLedgerStore(rotten!.dir)
+      const [mine, other] = [1, 2].map((index) => hexToBytes(testAccount(index).address))
+      store.write([{ table: 'account', key: mine!, value: store.get('account', other!)!.slice() }])
+      await store.close()
+      await rotten!.start()
+      await transfer(rest[0]!, 3, 2)
+      // Its balance is wrong where it is touched next.
+      await transfer(rest[0]!, 1, 1)
+      await assert.rejects(rotten!.role.stopped, { code: 'DIVERGED' })
+      const order = join(rotten!.dir, 'order')
+      const dump = (await readdir(order)).find((name) => name.startsWith('halt-'))
+      const reason = JSON.parse(await readFile(join(order, dump!, 'reason.json'), 'utf8'))
+      assert.equal(reason.code, 'DIVERGED')
+      assert.notEqual(reason.details.certified, reason.details.executed)
+      await assertSameChain(rest, await headOf(rest[0]!))
+    } finally {
+      await committee.remove()
+    }
+  })
+
+  it('that is killed again and again never signs two blocks of one round, and comes back each time', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'cumulus-killed-'))
+    const seats = await testSeats(4)
+    const genesis = committeeGenesis(seats)
+    await writeGenesis(join(dir, 'genesis.json'), genesis)
+    const members = seats.seats.map((seat, index) => new TestMember(join(dir, String(index)), seat, genesis, { pace }))
+    const [killed, ...rest] = members
+    await killed!.writeKeys()
+    let child: ChildProcess | undefined
+    const start = async () => {
+      const script = new URL('./member-child.ts', import.meta.url).pathname
+      child = spawn(
+        process.execPath,
+        ['--conditions=@cumulus/source', script, killed!.dir, join(dir, 'genesis.json')],
+        { stdio: ['ignore', 'pipe', 'inherit'] },
+      )
+      const ended = once(child, 'exit').then(([code]) => assert.fail(`the member ended with code ${code}`))
+      await Promise.race([once(child.stdout!, 'data'), ended])
+      ended.catch(() => {})
+    }
+    const roundOf = async () => (await rest[0]!.status()).orderer.members[0]!.round
+    try {
+      await Promise.all(rest.map((member) => member.start()))
+      for (let kill = 0; kill < 5; kill++) {
+        const before = await roundOf()
+        await start()
+        await eventually('own blocks', async () => (await roundOf()) > before + 3)
+        // Somewhere in a round, elsewhere each time.
+        await setTimeout(37 * kill)
+        const exited = once(child!, 'exit')
+        child!.kill('SIGKILL')
+        await exited
+      }
+      await transfer(rest[0]!, 1, 3)
+      for (const member of rest) assert.deepEqual((await member.status()).orderer.evidence, [])
+      await assertSameChain(rest, await headOf(rest[0]!))
+    } finally {
+      child?.kill('SIGKILL')
+      await Promise.all(rest.map((member) => member.stop()))
+      await rm(dir, { recursive: true })
+    }
+  })
+})
+
+describe('the port of a member', () => {
+  it('refuses strangers, and survives what members must not send', async () => {
+    const committee = await TestCommittee.start(4, { pace: { minRoundMs: 20, idleRoundMs: 300 } })
+    const [victim, , , last] = committee.members
+    const address = { host: '127.0.0.1', port: victim!.seat.port }
+    const refusals = async (code: string) => {
+      const metric = await victim!.metrics.getSingleMetric('cumulus_consensus_refused_total')!.get()
+      return metric.values.find(({ labels }) => labels['code'] === code)?.value ?? 0
+    }
+    const stranger = await dial({ address, identity: PeerIdentity.create(), handlers: {} })
+    // Its own process is quiet meanwhile: one member may be away.
+    await last!.stop()
+    const member = await dial({ address, identity: new PeerIdentity(last!.seat.seed), handlers: {} })
+    try {
+      for (const op of [FrameOp.dag, FrameOp.shareTransactions, FrameOp.getOrderPoint]) {
+        await assert.rejects(stranger.request(op, { body: Uint8Array.of(5) }), { code: 'NOT_A_MEMBER' })
+      }
+      assert.equal(await refusals('NOT_A_MEMBER'), 3)
+
+      const bodies = [
+        new Uint8Array(0),
+        Uint8Array.of(9, 9, 9),
+        new Uint8Array(randomBytes(2_000)),
+        new Uint8Array(FRAME_BODY_BYTES_MAX),
+      ]
+      for (const body of bodies) await member.request(FrameOp.dag, { body })
+      assert.equal(await refusals('MALFORMED'), bodies.length)
+
+      const shared = (body: Uint8Array) => member.request(FrameOp.shareTransactions, { body })
+      await assert.rejects(shared(Uint8Array.of(1, 2, 3)), { code: 'MALFORMED' })
+      await assert.rejects(shared(new Uint8Array(2 ** 21)), { code: 'TOO_LARGE' })
+      await assert.rejects(shared(new Uint8Array(4 * 300)), { code: 'TOO_LARGE' })
+      // A list of what are no transactions: nothing is taken, nobody is hurt.
+      assert.deepEqual((await shared(Uint8Array.of(2, 0, 0, 0, 1, 2))).meta, Uint8Array.of(0, 0))
+
+      const point = (offset: number) => member.request(FrameOp.getOrderPoint, { offset })
+      await assert.rejects(point(1e9), { code: 'NOT_YET' })
+      await transfer(victim!, 0, 2)
+      const certified = async () => Number((await victim!.status()).orderer.certifiedHeight)
+      await eventually('a certificate', async () => (await certified()) > 0)
+      assert.ok((await point(await certified())).body.length > 0)
+    } finally {
+      stranger.close()
+      member.close()
+      await committee.remove()
+    }
+  })
+})
