@@ -1,8 +1,9 @@
 /**
  * Transactions per second, executed, rooted and stored, beside `@ethereumjs/vm` with its own state manager and trie on
  * the same transactions in the same run, interleaved. Senders are recovered beforehand for both, as the mempool would.
+ * `bytecode` does nothing but run: where its gas per second is far below that of the others, the EVM is the limit.
  *
- *     node --conditions=@cumulus/source protocol/ledger/bench/transactions.ts [transactions per block] [blocks] [accounts]
+ *     node --conditions=@cumulus/source protocol/ledger/bench/transactions.ts [transactions per block] [blocks] [accounts] [kind]
  */
 import { hexToBytes } from '@cumulus/bytes'
 import { createTxFromRLP, type TypedTransaction } from '@ethereumjs/tx'
@@ -25,9 +26,14 @@ import {
 import { beginReferenceBlock, openReference } from '../test/chain/reference.ts'
 import { balanceSlot, TOKEN_RUNTIME } from './token.ts'
 
-const [perBlock = 200, blockCount = 5, accountCount = 2_000] = process.argv.slice(2).map(Number)
+const [perBlock = 200, blockCount = 5, accountCount = 2_000] = process.argv.slice(2, 5).map(Number)
+/** The only kind to run. */
+const wanted = process.argv[5]
 
 const senders: TestAccount[] = Array.from({ length: Math.min(250, perBlock) }, (_, i) => account(i))
+/** Adds, multiplies and jumps until its gas is used up: the price of arithmetic. */
+const LOOP = '0x00000000000000000000000000000000000000e3'
+const LOOP_RUNTIME = hexToBytes(`5b${'30300150'.repeat(8)}${'30300250'.repeat(4)}5f56`)
 const TOKEN = '0x00000000000000000000000000000000000000e2'
 const receiver = (i: number) =>
   `0x${(0x1000000 + (i < 0x100000 ? i % accountCount : i)).toString(16).padStart(40, '0')}` as const
@@ -40,6 +46,7 @@ const kinds = {
     data: hexToBytes(`a9059cbb${receiver(i).slice(2).padStart(64, '0')}${'1'.padStart(64, '0')}`),
     gasLimit: 100_000n,
   }),
+  bytecode: (_: number) => ({ to: LOOP, gasLimit: 200_000n }),
   'faucet claim': (i: number) => ({
     to: moduleAbis.Faucet.address,
     data: hexToBytes(
@@ -67,6 +74,7 @@ const moduleKinds: readonly string[] = ['faucet claim', 'territory mint']
 const alloc = {
   ...Object.fromEntries(senders.map(({ address }) => [address, { balance: 1_000n * ETHER }])),
   ...Object.fromEntries(Array.from({ length: accountCount }, (_, i) => [receiver(i), { balance: 1n }])),
+  [LOOP]: { code: LOOP_RUNTIME },
   [TOKEN]: {
     code: TOKEN_RUNTIME,
     storage: senders.map(({ address }) => ({ slot: balanceSlot(address), value: 10n ** 24n })),
@@ -78,7 +86,7 @@ async function runOurs(ledger: Ledger, transactions: Transaction[]): Promise<num
   const start = performance.now()
   const { receipts, dropped } = await ledger.execute(batchOf(ledger, transactions))
   const ms = performance.now() - start
-  if (dropped.length > 0 || !receipts.every(({ ok }) => ok))
+  if (dropped.length > 0 || !receipts.every(({ ok, gasUsed }) => ok || gasUsed === 200_000n))
     throw new Error(`dropped ${dropped.length}: ${dropped[0]?.code}`)
   return ms
 }
@@ -100,6 +108,7 @@ function median(values: number[]): number {
 }
 
 for (const [kind, make] of Object.entries(kinds)) {
+  if (wanted !== undefined && wanted !== kind) continue
   const fixture: Fixture = await openLedger({
     params: { ...params, blockGasLimit: 10n ** 10n },
     genesis: { ...genesis, alloc },
@@ -129,8 +138,13 @@ for (const [kind, make] of Object.entries(kinds)) {
   const [a, b] = [median(ours), median(theirs)]
   const perSecond = (ms: number) => Math.round((perBlock / ms) * 1000)
   const spread = `${perSecond(ours.at(-1)!)}..${perSecond(ours[0]!)}`
+  const gas = Number(fixture.ledger.head.gasUsed) / a / 1000
   const ratio = vm ? ` · @ethereumjs/vm ${perSecond(b)}/s · ratio ${(b / a).toFixed(1)}` : ''
   process.stdout.write(
-    `${kind.padEnd(15)} ${perSecond(a)}/s (${spread})${ratio} · head ${fixture.ledger.head.hash.toHex().slice(0, 8)}\n`,
+    `${kind.padEnd(15)} ${perSecond(a)}/s (${spread}), ${gas.toFixed(1)} Mgas/s${ratio} · head ${fixture.ledger.head.hash.toHex().slice(0, 8)}\n`,
   )
 }
+
+const MiB = 2 ** 20
+const { heapUsed, rss } = process.memoryUsage()
+process.stdout.write(`memory: heap ${(heapUsed / MiB).toFixed(0)} MiB, resident ${(rss / MiB).toFixed(0)} MiB\n`)

@@ -16,7 +16,10 @@ const bench = (name: string, ...sizes: number[]) =>
 describe('the benchmarks', () => {
   it('run transactions in blocks', async () => {
     const { stdout } = await bench('transactions', 4, 1, 10)
-    assert.match(stdout, /transfer .*ratio.*\ntoken transfer .*ratio.*\nfaucet claim .*\nterritory mint /)
+    assert.match(
+      stdout,
+      /transfer .*ratio.*\ntoken transfer .*ratio.*\nbytecode .*ratio.*\nfaucet claim .*\nterritory mint .*\nmemory: /,
+    )
   })
 
   it('compute state roots', async () => {
