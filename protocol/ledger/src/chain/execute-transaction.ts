@@ -102,14 +102,14 @@ export function judgeTransaction(
   return undefined
 }
 
-/** Executes a transaction that `judgeTransaction` has let pass. `burnt`: wei that it took out of the world. */
+/** Executes a transaction that `judgeTransaction` has let pass. */
 export async function executeTransaction(
   tx: Transaction,
   state: JournaledState,
   vm: Vm,
   block: VmBlock,
   gasUsedBefore: bigint,
-): Promise<{ receipt: Receipt; result: VmResult; burnt: bigint }> {
+): Promise<{ receipt: Receipt; result: VmResult }> {
   const sender = tx.sender!
   const room = tx.maxFeePerGas - block.baseFee
   const tip = min(tx.maxPriorityFeePerGas, room)
@@ -122,11 +122,7 @@ export async function executeTransaction(
   // The base fee is burnt: it goes nowhere.
   state.setBalance(sender, state.getBalance(sender) + (tx.gasLimit - gasUsed) * gasPrice)
   state.setBalance(block.coinbase, state.getBalance(block.coinbase) + gasUsed * tip)
-  let burnt = gasUsed * block.baseFee
-  for (const address of result.destroyed) {
-    burnt += state.getBalance(address)
-    state.destroy(address)
-  }
+  for (const address of result.destroyed) state.destroy(address)
 
   const receipt: Receipt = {
     type: tx.type,
@@ -138,7 +134,7 @@ export async function executeTransaction(
     contractAddress: result.createdAddress,
     logs: result.logs,
   }
-  return { receipt, result, burnt }
+  return { receipt, result }
 }
 
 /** What runs, whether it is paid for or only tried. */

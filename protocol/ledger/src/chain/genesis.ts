@@ -70,7 +70,13 @@ export async function buildGenesis(
     for (const { slot, value } of account.storage ?? []) state.setStorage(address, slot, value)
   }
   const { committee, attestation } = genesis
-  modules.genesis(state, block, { ...genesis.modules, allocated, committee, attestation })
+  try {
+    modules.genesis(state, block, { ...genesis.modules, allocated, committee, attestation })
+  } catch (cause) {
+    // What a module is told about its chain is out of range.
+    if (cause instanceof RangeError) throw new LedgerError('BAD_GENESIS', cause.message)
+    throw cause
+  }
   await buildPredeploys(state, genesis.predeploys ?? [], vm, block)
 }
 

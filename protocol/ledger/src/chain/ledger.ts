@@ -291,7 +291,6 @@ export class Ledger {
     const consensusRoot = batch.consensusRoot?.slice() ?? NO_CONSENSUS_ROOT
     beginBlock(state, { ...block, parentHash: parent.hash, consensusRoot })
     let gasUsed = 0n
-    let burnt = 0n
     for (const [index, item] of batch.transactions.entries()) {
       const tx = item instanceof Uint8Array ? decodeOrUndefined(item) : item
       const code = tx === undefined ? 'MALFORMED' : judgeTransaction(tx, state, block, block.gasLimit - gasUsed)
@@ -300,9 +299,8 @@ export class Ledger {
         continue
       }
       this.#progress = { stage: 'transaction', transactionIndex: index, transactionHash: tx.hash }
-      const { receipt, burnt: burntByTx } = await executeTransaction(tx, state, this.#vm, block, gasUsed)
+      const { receipt } = await executeTransaction(tx, state, this.#vm, block, gasUsed)
       gasUsed = receipt.cumulativeGasUsed
-      burnt += burntByTx
       transactions.push(tx)
       receipts.push(receipt)
       const pause = this.#pause()
@@ -310,6 +308,9 @@ export class Ledger {
     }
 
     this.#progress = { stage: 'hooks', transactionIndex: undefined, transactionHash: undefined }
+    // Base fees, and what contracts held that destroyed themselves. No transaction makes tokens.
+    const burnt = -state.supplyChange()
+    assert(burnt >= 0n, `tokens from nowhere: ${-burnt} wei`)
     const hookLogs = this.modules.onBlock(state, block, { coinbase: block.coinbase, burnt })
     const allReceipts = hookLogs.length === 0 ? receipts : [...receipts, hookReceipt(hookLogs, gasUsed)]
     this.#progress = { ...this.#progress, stage: 'root' }

@@ -213,6 +213,13 @@ export class JournaledState implements WorldState {
     for (const [slot, value] of entry.slots) if (value !== 0n) this.setStorage(address, slot, 0n)
   }
 
+  /** Wei that there are more than before the block, on all accounts together; below zero where tokens were burnt. */
+  supplyChange(): bigint {
+    let change = 0n
+    for (const { balance, before } of this.#dirty) change += balance - before!.balance
+    return change
+  }
+
   /** What the block changed, net. */
   writeSet(): DirtyAccount[] {
     assert(this.#marks.length === 0, 'a block ends with no checkpoint open')
