@@ -169,7 +169,10 @@ async function run(
   const ending = new AbortController()
   const endSignal = AbortSignal.any([signal, ending.signal])
   closing.push(() => ending.abort())
-  rpc = await startRpcServer({ chain: view, log: log.child({ part: 'rpc' }), metrics, health }, config.rpc)
+  rpc = await startRpcServer(
+    { chain: view, log: log.child({ part: 'rpc' }), metrics, health },
+    { verification: { dir: `${config.dir}/sources` }, ...config.rpc },
+  )
   closing.push(() => rpc?.close())
   if (config.listen) {
     const { host, port } = config.listen

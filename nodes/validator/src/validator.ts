@@ -123,7 +123,10 @@ async function run(
     status,
     peerCount: () => member?.orderer.connectedCount ?? 0,
   })
-  rpc = await startRpcServer({ chain: view, log: log.child({ part: 'rpc' }), metrics, health }, config.rpc)
+  rpc = await startRpcServer(
+    { chain: view, log: log.child({ part: 'rpc' }), metrics, health },
+    { verification: { dir: `${config.dir}/sources` }, ...config.rpc },
+  )
   closing.push(() => rpc.close())
 
   // Ends with the caller's signal, or with the first part that fails.

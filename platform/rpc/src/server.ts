@@ -5,6 +5,8 @@ import { type HealthReport, type Logger, type Metrics, ServiceError } from '@cum
 import { WebSocketServer } from 'ws'
 import type { ChainView } from './chain-view.ts'
 import { Dispatcher } from './dispatcher.ts'
+import { EtherscanApi } from './etherscan/api.ts'
+import { Verifier, type VerifierInit } from './etherscan/verifier.ts'
 import { Filters } from './filters.ts'
 import { HttpTraffic } from './http-traffic.ts'
 import { defaultLimits, type RpcLimits } from './limits.ts'
@@ -29,6 +31,8 @@ interface RpcServerInit {
   readonly port: number
   readonly limits?: Partial<RpcLimits>
   readonly access?: Partial<AccessRules>
+  /** Verification of contract sources, by `/api`; without it that part of the API is refused. */
+  readonly verification?: VerifierInit
   /** ms since any fixed moment; for filters that nobody asks. */
   readonly nowMs?: () => number
   readonly signal?: AbortSignal
@@ -61,6 +65,8 @@ class HttpRpcServer implements RpcServer {
   readonly #health: RpcServerComponents['health']
   readonly #filters: Filters
   readonly #traffic: HttpTraffic
+  readonly #verifier: Verifier | undefined
+  readonly #api: EtherscanApi
   readonly #dispatcher: Dispatcher
   readonly #http: Server
   readonly #webSockets: WebSocketServer
@@ -81,6 +87,13 @@ class HttpRpcServer implements RpcServer {
       this.#metrics,
       log,
     )
+    this.#verifier = init.verification && new Verifier(init.verification, log)
+    this.#api = new EtherscanApi({
+      chain,
+      dispatcher: this.#dispatcher,
+      metrics: this.#metrics,
+      verifier: this.#verifier,
+    })
     this.#http = createServer(
       {
         requestTimeout: limits.requestTimeoutMs,
@@ -138,6 +151,7 @@ class HttpRpcServer implements RpcServer {
     for (const timer of this.#timers) clearInterval(timer)
     for (const session of this.#sessions) session.close()
     this.#filters.close()
+    this.#verifier?.close()
     this.#http.closeAllConnections()
     await this.#dispatcher.close()
     if (this.#http.listening) await new Promise<void>((resolve) => this.#http.close(() => resolve()))
@@ -180,6 +194,7 @@ class HttpRpcServer implements RpcServer {
   }
 
   async #answerGet(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (isApi(request)) return await this.#answerApi(request, response)
     if (request.url?.split('?')[0] !== '/health') {
       return this.#traffic.refuse(
         response,
@@ -192,8 +207,9 @@ class HttpRpcServer implements RpcServer {
   }
 
   async #answerPost(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (isApi(request)) return await this.#answerApi(request, response)
     // Browsers send other types across origins without asking first.
-    const type = request.headers['content-type']?.split(';')[0]?.trim().toLowerCase()
+    const type = contentType(request)
     if (type !== 'application/json') {
       this.#metrics.refusedConnections.inc({ reason: 'content_type' })
       return this.#traffic.refuse(
@@ -205,6 +221,17 @@ class HttpRpcServer implements RpcServer {
     await this.#traffic.carry(request, response, async (body, signal) => {
       const text = await this.#dispatcher.answer(body, { signal })
       return text === undefined ? { status: 204 } : { status: 200, text }
+    })
+  }
+
+  /** Etherscan's API: the fields stand in the URL, in a form, or both. */
+  async #answerApi(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    await this.#traffic.carry(request, response, async (body, signal) => {
+      const query = Object.fromEntries(new URL(request.url!, 'http://localhost').searchParams)
+      if (contentType(request) === 'application/x-www-form-urlencoded') {
+        for (const [key, value] of new URLSearchParams(body.toString())) query[key] = value
+      }
+      return { status: 200, text: await this.#api.answer(query, signal) }
     })
   }
 
@@ -233,4 +260,12 @@ class HttpRpcServer implements RpcServer {
       })
     })
   }
+}
+
+function isApi({ url }: IncomingMessage): boolean {
+  return /^\/api\/?(?:\?|$)/.test(url ?? '')
+}
+
+function contentType({ headers }: IncomingMessage): string | undefined {
+  return headers['content-type']?.split(';')[0]?.trim().toLowerCase()
 }

@@ -38,6 +38,7 @@ export class FakeChain implements ChainView {
     data: new Uint8Array(32),
     gasUsed: 21_000n,
   })
+  code: () => Uint8Array = () => Uint8Array.of(0xfe)
   /** What traces do; replaced by tests. */
   onTrace: (hash: Hash, config: TraceConfig, signal: AbortSignal) => Promise<object> = async (hash, config) => ({
     hash,
@@ -157,7 +158,7 @@ export class FakeChain implements ChainView {
     return {
       balance: () => 1_000n,
       nonce: () => 3n,
-      code: () => Uint8Array.of(0xfe),
+      code: () => this.code(),
       storage: (_, slot) => slot * 2n,
       proof: (_, slots) => ({
         balance: 1_000n,

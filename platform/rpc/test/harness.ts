@@ -1,4 +1,5 @@
 import { createLogger, createMetrics, type Metrics } from '@cumulus/service'
+import type { VerifierInit } from '../src/etherscan/verifier.ts'
 import type { RpcLimits } from '../src/limits.ts'
 import type { AccessRules } from '../src/origin.ts'
 import { type RpcServer, startRpcServer } from '../src/server.ts'
@@ -9,6 +10,14 @@ export interface Answer {
   readonly id: unknown
   readonly result?: unknown
   readonly error?: { readonly code: number; readonly message: string; readonly data?: unknown }
+}
+
+interface HarnessInit {
+  readonly limits?: Partial<RpcLimits>
+  readonly access?: Partial<AccessRules>
+  readonly verification?: VerifierInit
+  /** Code of every account. */
+  readonly code?: () => Uint8Array
 }
 
 /** A server over a fake chain on loopback. */
@@ -25,8 +34,9 @@ export class Harness {
     this.nowMs = nowMs
   }
 
-  static async start(init: { limits?: Partial<RpcLimits>; access?: Partial<AccessRules> } = {}): Promise<Harness> {
+  static async start(init: HarnessInit = {}): Promise<Harness> {
     const chain = new FakeChain()
+    if (init.code) chain.code = init.code
     const metrics = createMetrics({ process: false })
     const nowMs = { value: 0 }
     const server = await startRpcServer(
