@@ -159,11 +159,15 @@ export class AuditNetwork extends TestNetwork {
     return this.transact(teeWorkers, 'register', [registration], { from: by.account, value })
   }
 
-  /** Reserves and commits stripes; all of them are in one group. */
-  store(stripes: number, territory = this.mint()): { group: number; stripes: number[] } {
+  /** Reserves and commits stripes with receipts of the first `seatCount` seats; all of them are in one group. */
+  store(
+    stripes: number,
+    territory = this.mint(),
+    seatCount = this.params.classes.standard.seatCount,
+  ): { group: number; stripes: number[] } {
     const { id, group, firstStripe } = this.reserve(territory, stripes)
     const numbers = Array.from({ length: stripes }, (_, i) => firstStripe + i)
-    const seats = [...Array(this.params.classes.standard.seatCount).keys()]
+    const seats = [...Array(seatCount).keys()]
     const commits = numbers.map((stripe) => {
       return this.receipts(group, stripe, { root: bytes32(BigInt(group * 2 ** 16 + stripe + 1)), seats })
     })
