@@ -39,13 +39,15 @@ export interface Extension extends Loaded {
 export interface Branch extends Loaded {
   readonly kind: 'branch'
   readonly children: (Node | undefined)[]
+  /** RLP of the branch when it was last loaded or hashed. Refs of its children lie in it, unless they have changed. */
+  source: Uint8Array | undefined
 }
 
 /** A node that lies in the store at its path. */
 export interface Unloaded {
   readonly kind: 'unloaded'
-  readonly ref: Uint8Array
-  readonly refAt: number
+  ref: Uint8Array
+  refAt: number
   readonly refLength: number
 }
 
@@ -67,14 +69,15 @@ export function extension(path: Nibbles, child: Node, usedIn: number): Extension
 }
 
 export function branch(usedIn: number): Branch {
-  return { kind: 'branch', children: new Array(16).fill(undefined), ref: undefined, refAt: 0, refLength: 0, usedIn }
+  const children = new Array(16).fill(undefined)
+  return { kind: 'branch', children, source: undefined, ref: undefined, refAt: 0, refLength: 0, usedIn }
 }
 
 /** RLP of a node whose children all have their `ref`. */
 export function encodeNode(node: Leaf | Extension | Branch): Uint8Array {
   if (node.kind === 'leaf') return encodeRlp([packPath(node.path, true), node.value])
   if (node.kind === 'extension') return encodeExtension(packPath(node.path, false), refOf(node.child))
-  return encodeBranch(node.children)
+  return encodeBranch(node)
 }
 
 function encodeExtension(packed: Uint8Array, ref: Uint8Array): Uint8Array {
@@ -94,12 +97,17 @@ function encodeExtension(packed: Uint8Array, ref: Uint8Array): Uint8Array {
   return bytes
 }
 
-/** The innermost loop of hashing a state: refs are copied as they are, nothing is allocated but the result. */
-function encodeBranch(children: readonly (Node | undefined)[]): Uint8Array {
+/**
+ * The innermost loop of hashing a state. Of sixteen children one or two have changed: what was encoded the last time is
+ * copied whole and they are put in. All refs then lie in the new array, so that the old one can go.
+ */
+function encodeBranch(node: Branch): Uint8Array {
+  const { children, source } = node
   let length = 1
   for (let i = 0; i < 16; i++) length += children[i]?.refLength ?? 1
   const header = length <= 55 ? 1 : length < 256 ? 2 : 3
-  const bytes = new Uint8Array(header + length)
+  const isSameSize = source !== undefined && source.length === header + length
+  const bytes = isSameSize ? source.slice() : new Uint8Array(header + length)
   if (header === 1) bytes[0] = 0xc0 + length
   else if (header === 2) {
     bytes[0] = 0xf8
@@ -116,10 +124,17 @@ function encodeBranch(children: readonly (Node | undefined)[]): Uint8Array {
     else {
       const { refAt, refLength } = child
       const ref = child.ref!
-      for (let j = 0; j < refLength; j++) bytes[at++] = ref[refAt + j]!
+      // The same size does not mean the same places: a child may have gone, and another come.
+      if (!isSameSize || ref !== source || refAt !== at) {
+        for (let j = 0; j < refLength; j++) bytes[at + j] = ref[refAt + j]!
+      }
+      child.ref = bytes
+      child.refAt = at
+      at += refLength
     }
   }
   bytes[at] = 0x80
+  node.source = bytes
   return bytes
 }
 
@@ -147,7 +162,7 @@ export function decodeNode(
       at = header.end
     }
     if (readHeader(rlp, at).end !== list.end) throw new DecodeError('a branch has 17 items', at)
-    return { kind: 'branch', children, ref, refAt, refLength, usedIn }
+    return { kind: 'branch', children, source: rlp, ref, refAt, refLength, usedIn }
   }
   const { path, isLeaf } = unpackPath(rlp.subarray(first.start, first.end))
   if (isLeaf) {

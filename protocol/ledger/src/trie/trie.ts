@@ -144,7 +144,7 @@ export class Trie {
       }
       node.usedIn = this.#generation
       // A node shorter than 32 bytes is part of its parent, except for the root.
-      if (proof && (at === 0 || node.refLength === HASH_REF_BYTES)) proof.push(encodeNode(node))
+      if (proof && (at === 0 || node.refLength === HASH_REF_BYTES)) proof.push(encodeNode(node).slice())
       if (node.kind === 'leaf') {
         return commonLength(node.path, key, at) === node.path.length ? node.value : undefined
       }
