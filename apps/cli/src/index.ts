@@ -1,1 +1,2 @@
-export type { NetworkFile, NetworkProcess, NetworkUser, RoleName } from './network-folder.ts'
+export type { NetworkFile, NetworkProcess, NetworkUser, NetworkValidator, RoleName } from './network-folder.ts'
+export { selfCommand } from './processes.ts'

@@ -74,7 +74,7 @@ export async function createLocalNetwork(
   const funded: HeldAccount[] = [...accounts, ...Object.values(owners)]
 
   const add = async (
-    role: 'validator' | 'miner' | 'gateway',
+    role: 'validator' | 'miner' | 'tee-worker' | 'gateway',
     name: string,
     ports: Record<string, number>,
     settings: Record<string, unknown>,
@@ -125,6 +125,19 @@ export async function createLocalNetwork(
       { rpc: rotated(rpcUrls, i), space: init.space, region: 'local' },
     )
   }
+  const teeWorkerPort = await port()
+  await add(
+    'tee-worker',
+    'tee-worker-1',
+    { data: teeWorkerPort, admin: await port() },
+    {
+      rpc: rpcUrls,
+      dataPort: teeWorkerPort,
+      // Said wherever it is shown: nothing but file permissions protects this key.
+      attestation: 'simulated',
+      candidate: validators[0]!.account,
+    },
+  )
   const dataPort = await port()
   const gateway = await add(
     'gateway',

@@ -50,7 +50,7 @@ export interface NetworkValidator {
   readonly address?: string
 }
 
-export type RoleName = 'validator' | 'miner' | 'gateway' | 'lite'
+export type RoleName = 'validator' | 'miner' | 'tee-worker' | 'gateway' | 'lite'
 
 export interface NetworkProcess {
   readonly role: RoleName

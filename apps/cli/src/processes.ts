@@ -34,7 +34,7 @@ export function selfCommand(...args: readonly string[]): string[] {
 export function compileCacheFor(entry: Pick<NetworkProcess, 'name' | 'role'>): string | undefined {
   const modules = dirname(dirname(createRequire(import.meta.url).resolve('node/package.json')))
   const folder = join(modules, '.cache', 'cumulus')
-  const isFirst = ['validator-1', 'miner-01', 'gateway-1'].includes(entry.name)
+  const isFirst = ['validator-1', 'miner-01', 'tee-worker-1', 'gateway-1'].includes(entry.name)
   return isFirst || existsSync(join(folder, `${entry.role}.complete`)) ? folder : undefined
 }
 

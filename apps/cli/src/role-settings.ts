@@ -39,6 +39,30 @@ export const minerSettings = {
   region: { kind: 'text', help: 'where this miner is, such as eu-de', default: '' },
 } as const satisfies SettingsSpec
 
+export const teeWorkerSettings = {
+  ...common,
+  ...chainUser,
+  dataHost: { kind: 'text', help: 'address that miners dial', default: '127.0.0.1' },
+  dataPort: { kind: 'number', help: 'port that miners dial; 0 = any', default: 0, min: 0, max: 65_535 },
+  mode: { kind: 'text', help: 'what it does', default: 'full', choices: ['full', 'marker', 'verifier'] },
+  attestation: {
+    kind: 'text',
+    help: 'what vouches for its key; simulated = nothing, for development networks only',
+    default: 'sgx',
+    choices: ['sgx', 'tdx', 'simulated'],
+  },
+  collateralFile: { kind: 'text', help: "JSON file with Intel's statements about this platform" },
+  sealKeyFile: { kind: 'text', help: 'file of the key that seals the tagger key; default: seal.key in the folder' },
+  candidate: { kind: 'text', help: 'address of the validator candidate that gets the credit for the work' },
+  threads: {
+    kind: 'number',
+    help: 'segments tagged at once, 96 MiB each; 0 = half the cores',
+    default: 0,
+    min: 0,
+    max: 64,
+  },
+} as const satisfies SettingsSpec
+
 export const gatewaySettings = {
   ...common,
   ...chainUser,

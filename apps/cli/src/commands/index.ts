@@ -76,6 +76,41 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./roles.ts')).miner,
   },
   {
+    name: 'miner status',
+    summary: 'Shows what a miner earns for, how its audits went, and what to do if something is wrong.',
+    load: async () => (await import('./miner.ts')).minerStatus,
+  },
+  {
+    name: 'miner reward',
+    summary: "Shows a miner's rewards: free, coming free, paid.",
+    load: async () => (await import('./miner.ts')).minerReward,
+  },
+  {
+    name: 'miner claim',
+    summary: 'Pays what is free of a miner to its beneficiary.',
+    load: async () => (await import('./miner.ts')).minerClaim,
+  },
+  {
+    name: 'miner stake',
+    summary: "Adds to a miner's stake, or pays its debts.",
+    load: async () => (await import('./miner.ts')).minerStake,
+  },
+  {
+    name: 'miner space',
+    summary: 'Shows or changes the space that a miner declares.',
+    load: async () => (await import('./miner.ts')).minerSpace,
+  },
+  {
+    name: 'tee-worker',
+    summary: 'Runs a TEE worker: tags what is stored, so that miners can prove it.',
+    load: async () => (await import('./roles.ts')).teeWorker,
+  },
+  {
+    name: 'tee-worker rotate',
+    summary: 'Gives a TEE worker another key: step by step, as the chain allows.',
+    load: async () => (await import('./tee-worker.ts')).rotate,
+  },
+  {
     name: 'gateway',
     summary: 'Runs a gateway: S3 in front, the network behind.',
     load: async () => (await import('./roles.ts')).gateway,

@@ -26,6 +26,12 @@ export const nodeSettings = {
   libp2pHost: { kind: 'text', help: 'address for the control network', default: '0.0.0.0' },
   libp2pPort: { kind: 'number', help: 'its port; 0 = any', default: 4011, min: 0, max: 65_535 },
   libp2p: { kind: 'flag', help: 'take part in the control network; --no-libp2p turns it off', default: true },
+  snapshot: {
+    kind: 'flag',
+    help: 'begin an empty folder with the state of a recent block instead of executing all blocks; older ones are then missing here',
+    default: false,
+  },
+  keepSnapshots: { kind: 'flag', help: 'write down the state of each epoch for nodes that begin', default: true },
   adminHost,
   adminPort,
   logLevel,
@@ -44,6 +50,9 @@ export const node = command({
     '',
     'With --bootstrap it joins the control network (libp2p): it finds more nodes to fetch blocks from, and transactions',
     'spread by gossip. Without, it knows the committee and the peers that were named.',
+    '',
+    'With --snapshot it is at the tip in minutes: the state of a recent block, proven piece by piece against the certified',
+    'header. Such a node has neither blocks nor receipts from before it; RPC says so when asked.',
     '',
     'It may be stopped or killed at any time and goes on from its last block. Progress: /status on the admin port,',
     'eth_syncing, and metrics cumulus_node_*.',
@@ -72,6 +81,7 @@ function nodeStarter(settings: Settings<typeof nodeSettings>): RoleStarter {
         gossip: settings.libp2p
           ? { host: settings.libp2pHost, port: settings.libp2pPort, bootstrap: settings.bootstrap }
           : undefined,
+        snapshots: { sync: settings.snapshot, make: settings.listen && settings.keepSnapshots },
         peers: settings.peers,
         trustedPeers: settings.trustedPeers,
       },

@@ -6,7 +6,7 @@ import { CliError, command } from '../command.ts'
 import { readPlan } from '../local-plan.ts'
 import { NetworkFolder } from '../network-folder.ts'
 import { addressOf, readKeyFile } from '../plan.ts'
-import { gatewaySettings, minerSettings, validatorSettings } from '../role-settings.ts'
+import { gatewaySettings, minerSettings, teeWorkerSettings, validatorSettings } from '../role-settings.ts'
 import { type RoleStarter, runRole } from '../run-role.ts'
 
 // Role packages are loaded when their role runs: a miner has no use for the EVM.
@@ -37,6 +37,23 @@ export const miner = command({
   run: ({ settings, signal }) => runRole({ name: 'miner', role: 'miner', ...settings, signal }, minerStarter(settings)),
 })
 
+export const teeWorker = command({
+  name: 'tee-worker',
+  summary: 'Runs a TEE worker: tags what is stored, so that miners can prove it.',
+  about: [
+    'Makes a tagger key that never leaves this process, registers it on chain with proof of the enclave it runs in, and',
+    'tags every segment that the certified chain commits in its groups. Where no hardware vouches for it, its attestation',
+    'is simulated: accepted only by networks whose genesis says so. To change the key, see "cumulus tee-worker rotate".',
+  ].join('\n'),
+  settings: teeWorkerSettings,
+  examples: [
+    'cumulus tee-worker --dir /data/tee --key-file tee.key --data-host 203.0.113.7 --data-port 4100 --collateral-file c.json',
+    'cumulus tee-worker --dir tee --key-file tee.key --preset dev --attestation simulated',
+  ],
+  run: ({ settings, signal }) =>
+    runRole({ name: 'tee-worker', role: 'tee-worker', ...settings, signal }, teeWorkerStarter(settings)),
+})
+
 export const gateway = command({
   name: 'gateway',
   summary: 'Runs a gateway: S3 in front, the network behind.',
@@ -65,14 +82,19 @@ export const lite = command({
     const roles = plan.processes.map(async ({ role, name }) => {
       const read = <Spec extends SettingsSpec>(spec: Spec) =>
         readSettings(spec, { flags: {}, env: {}, file: folder.configFile(name) })
-      const own =
-        role === 'validator' ? read(validatorSettings) : role === 'miner' ? read(minerSettings) : read(gatewaySettings)
-      const starter =
-        role === 'validator'
-          ? validatorStarter(read(validatorSettings))
-          : role === 'miner'
-            ? minerStarter(read(minerSettings))
-            : gatewayStarter(read(gatewaySettings))
+      const start = () => {
+        switch (role) {
+          case 'validator':
+            return { own: read(validatorSettings), starter: validatorStarter(read(validatorSettings)) }
+          case 'miner':
+            return { own: read(minerSettings), starter: minerStarter(read(minerSettings)) }
+          case 'tee-worker':
+            return { own: read(teeWorkerSettings), starter: teeWorkerStarter(read(teeWorkerSettings)) }
+          default:
+            return { own: read(gatewaySettings), starter: gatewayStarter(read(gatewaySettings)) }
+        }
+      }
+      const { own, starter } = start()
       try {
         await runRole({ name, role, ...own, signal: all }, starter)
       } finally {
@@ -121,6 +143,28 @@ function minerStarter(settings: Settings<typeof minerSettings>): RoleStarter {
         spaceBytes: settings.space,
         beneficiary: optionalAddress('beneficiary', settings.beneficiary),
         region: settings.region,
+      },
+      context,
+    )
+  }
+}
+
+function teeWorkerStarter(settings: Settings<typeof teeWorkerSettings>): RoleStarter {
+  return async (context) => {
+    const { startTeeWorker } = await import('@cumulus/tee-worker')
+    return startTeeWorker(
+      {
+        folder: settings.dir,
+        params: preset(settings.preset),
+        rpc: settings.rpc,
+        privateKey: await readKeyFile(settings.keyFile),
+        data: { host: settings.dataHost, port: settings.dataPort },
+        mode: settings.mode as 'full' | 'marker' | 'verifier',
+        attestation: settings.attestation as 'sgx' | 'tdx' | 'simulated',
+        candidate: optionalAddress('candidate', settings.candidate),
+        collateralFile: settings.collateralFile,
+        sealKeyFile: settings.sealKeyFile,
+        tuning: { threads: settings.threads || undefined },
       },
       context,
     )

@@ -1,3 +1,4 @@
+import { formatTokens } from '../chain-access.ts'
 import { command, formatBytes } from '../command.ts'
 import { NetworkFolder, type NetworkProcess } from '../network-folder.ts'
 import { askAdmin, isRunning } from '../processes.ts'
@@ -122,6 +123,13 @@ function sayingOf(entry: ProcessReport): string {
     users?: number
     needRecovery?: string[]
     owners?: { pendingRepairs: number; segments: { data: number; packs: number } }[]
+    /** Of a miner. */
+    audit?: AuditStatus
+    /** Of a TEE worker. */
+    attestation?: string
+    tagBacklog?: number
+    undelivered?: number
+    tagged?: number
   }
   const parts: string[] = []
   if (status.height !== undefined) parts.push(`chain block ${status.height}`)
@@ -132,6 +140,13 @@ function sayingOf(entry: ProcessReport): string {
     parts.push(
       `${size((units['service'] ?? 0) + (units['locked'] ?? 0))} in use, ${size(units['idle'])} idle of ${size(units['declared'])} (declared, unproven)`,
     )
+  }
+  parts.push(...auditLine(status.audit))
+  if (status.attestation !== undefined) {
+    parts.push(
+      status.attestation === 'simulated, no hardware protection' ? yellow(status.attestation) : status.attestation,
+    )
+    parts.push(`${status.tagged} stripes tagged, ${status.tagBacklog} waiting, ${status.undelivered} not taken by all`)
   }
   if (status.minersConnected !== undefined) parts.push(`${status.minersConnected} miners connected`)
   if (status.users !== undefined) parts.push(`${status.users} users`)
@@ -145,4 +160,27 @@ function sayingOf(entry: ProcessReport): string {
     if (repairs > 0) parts.push(`${repairs} segments to repair`)
   }
   return parts.join(', ')
+}
+
+interface AuditStatus {
+  readonly tagBacklog: number
+  readonly lastPassedEpoch: string | null
+  readonly failedInRow?: number
+  readonly missedInRow?: number
+  readonly rewards?: { readonly claimable: string; readonly locked: string; readonly paid: string }
+}
+
+/** What a miner proves and earns. */
+function auditLine(audit: AuditStatus | undefined): string[] {
+  if (!audit) return []
+  const { tagBacklog, lastPassedEpoch, failedInRow = 0, missedInRow = 0, rewards } = audit
+  const parts = [lastPassedEpoch === null ? 'no proof yet' : `last proof in epoch ${lastPassedEpoch}`]
+  if (tagBacklog > 0) parts.push(`${tagBacklog} fragments without tags`)
+  if (failedInRow > 0) parts.push(red(`${failedInRow} wrong proofs in a row`))
+  if (missedInRow > 0) parts.push(red(`${missedInRow} missed audits in a row`))
+  if (rewards) {
+    const earned = [rewards.claimable, rewards.locked, rewards.paid].reduce((sum, wei) => sum + BigInt(wei), 0n)
+    parts.push(`${formatTokens(earned)} earned`)
+  }
+  return parts
 }

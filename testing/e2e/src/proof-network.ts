@@ -1,0 +1,303 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { bytesToHex, concatBytes, utf8Encode } from '@cumulus/bytes'
+import { ChainClient } from '@cumulus/chain'
+import { type Codec, ErasureCode } from '@cumulus/erasure'
+import { createGenesis } from '@cumulus/execution'
+import { registrationMessage } from '@cumulus/ledger/modules'
+import { startMiner } from '@cumulus/miner'
+import { FrameOp, formatAddress, type Listener, listen, PeerIdentity, type Session } from '@cumulus/network'
+import { minimal, type Params } from '@cumulus/params'
+import { createLogger, createMetrics, type Logger, type RunningRole, sleep } from '@cumulus/service'
+import { secp256k1Address, secp256k1PublicKey } from '@cumulus/signature'
+import { encodeDescriptor, fragmentIdOf, type SegmentDescriptor, segmentRoot } from '@cumulus/storage'
+import { startTeeWorker, type TeeWorkerConfig } from '@cumulus/tee-worker'
+import { type Address, addressFromBytes } from '@cumulus/types'
+import { startValidator } from '@cumulus/validator'
+
+/** A segment that was written: all its fragments, for those who want to cheat with them. */
+export interface WrittenStripe {
+  readonly group: number
+  readonly stripe: number
+  readonly root: Uint8Array
+  readonly fragments: readonly Uint8Array[]
+}
+
+interface Role {
+  stop(): Promise<void>
+  readonly running: RunningRole
+}
+
+export interface NetworkMiner {
+  readonly account: Address
+  readonly privateKey: Uint8Array
+  readonly folder: string
+  readonly chain: ChainClient
+  role: Role | undefined
+}
+
+/** A chain, miners and a TEE worker in one process, on the tiny rules; the test is the gateway. */
+export class ProofNetwork {
+  readonly params: Params = minimal
+  readonly folder: string
+  readonly rpc: string[]
+  readonly log: Logger
+  readonly lines: string[]
+  readonly miners: NetworkMiner[] = []
+  /** Whoever needs an account that does nothing else. */
+  readonly observer: ChainClient
+  worker: Role | undefined
+  readonly #stop: AbortController
+  readonly #roles: Role[] = []
+  readonly #sessions = new Map<string, Session>()
+  #gateway: { readonly chain: ChainClient; readonly listener: Listener; readonly territory: bigint } | undefined
+
+  private constructor(parts: {
+    folder: string
+    rpc: string[]
+    log: Logger
+    lines: string[]
+    observer: ChainClient
+    stop: AbortController
+    validator: Role
+  }) {
+    this.folder = parts.folder
+    this.rpc = parts.rpc
+    this.log = parts.log
+    this.lines = parts.lines
+    this.observer = parts.observer
+    this.#stop = parts.stop
+    this.#roles.push(parts.validator)
+  }
+
+  static async start(minerCount: number): Promise<ProofNetwork> {
+    const folder = await mkdtemp(join(tmpdir(), 'cumulus-proofs-'))
+    const lines: string[] = []
+    const log = createLogger({ name: 'proofs', level: 'debug', json: true, write: (line) => lines.push(line) })
+    const stop = new AbortController()
+    const numbers = [GATEWAY, WORKER, OBSERVER, WORKER + 1, ...Array.from({ length: minerCount }, (_, i) => i + 1)]
+    const allocations = numbers.map((n) => ({ address: addressOf(n), balance: 10n ** 24n }))
+    const attestation = { simulated: true, measurements: [] }
+    const genesis = createGenesis({ preset: 'minimal', allocations, timeMs: Date.now(), attestation })
+    const validator = await run((context) =>
+      startValidator(
+        { dir: join(folder, 'chain'), genesis, rpc: { host: '127.0.0.1', port: 0 }, heartbeatSlots: 1 },
+        { ...context, log },
+      ),
+    )
+    const rpc = [`http://127.0.0.1:${validator.running.ports['rpc']}`]
+    const { signal } = stop
+    const observer = await ChainClient.connect({ urls: rpc, privateKey: keyOf(OBSERVER), params: minimal, log, signal })
+    const network = new ProofNetwork({ folder, rpc, log, lines, observer, stop, validator })
+    try {
+      await Promise.all(Array.from({ length: minerCount }, (_, i) => network.#addMiner(i + 1)))
+      await network.#openGateway(minerCount)
+    } catch (error) {
+      await network.close()
+      throw error
+    }
+    return network
+  }
+
+  async #addMiner(n: number): Promise<void> {
+    const privateKey = keyOf(n)
+    const { signal } = this.#stop
+    const { rpc: urls, params, log } = this
+    const chain = await ChainClient.connect({ urls, privateKey, params, log, signal })
+    const folder = join(this.folder, `miner-${n}`)
+    this.miners[n - 1] = { account: chain.account, privateKey, folder, chain, role: undefined }
+    await this.startMiner(n - 1)
+  }
+
+  async startMiner(index: number): Promise<void> {
+    const miner = this.miners[index]!
+    const { folder, privateKey } = miner
+    const { params, rpc } = this
+    const log = this.log.child({ miner: index })
+    const tuning = { keepFreeBytes: 0, fillBytesPerSecond: 0, audits: { gatherMs: 50, retryMs: 500 } }
+    const config = { folder, params, rpc, privateKey, spaceBytes: 2 ** 21, tuning }
+    miner.role = await run((context) => startMiner(config, { ...context, log }))
+    this.#roles.push(miner.role)
+  }
+
+  async stopMiner(index: number): Promise<void> {
+    await this.miners[index]!.role?.stop()
+    this.miners[index]!.role = undefined
+  }
+
+  async startWorker(change: Partial<TeeWorkerConfig> & { n?: number } = {}): Promise<void> {
+    const { n = WORKER, ...rest } = change
+    const { params, rpc } = this
+    const log = this.log.child({ worker: n })
+    const config: TeeWorkerConfig = {
+      folder: join(this.folder, `tee-worker-${n}`),
+      params,
+      rpc,
+      privateKey: keyOf(n),
+      data: { host: '127.0.0.1', port: 0 },
+      attestation: 'simulated',
+      tuning: { threads: 1, lookMs: 1_000 },
+      ...rest,
+    }
+    this.worker = await run((context) => startTeeWorker(config, { ...context, log }))
+    this.#roles.push(this.worker)
+  }
+
+  async stopWorker(): Promise<void> {
+    await this.worker?.stop()
+    this.worker = undefined
+  }
+
+  async #openGateway(minerCount: number): Promise<void> {
+    const { signal } = this.#stop
+    const { params, rpc, log } = this
+    const identity = PeerIdentity.create()
+    const hello = utf8Encode(JSON.stringify({ role: 'gateway', chainId: params.chainId, version: 1 }))
+    const listener = await listen(
+      {
+        host: '127.0.0.1',
+        port: 0,
+        identity,
+        handlers: { [FrameOp.hello]: () => ({ meta: hello }) },
+        onSession: (session) => {
+          this.#sessions.set(session.peerKey.toHex(), session)
+        },
+      },
+      { signal },
+    )
+    const chain = await ChainClient.connect({ urls: rpc, privateKey: keyOf(GATEWAY), params, log, signal })
+    const proof = bytesToHex(identity.sign(registrationMessage(params.chainId, chain.account)))
+    const where = formatAddress({ host: listener.host, port: listener.port, peerKey: identity.publicKey })
+    const bytes = 2n ** 24n
+    const price = await chain.read('Territories', 'price', [bytes, 1_000])
+    const [, minted] = await Promise.all([
+      chain.send('Gateways', 'register', [bytesToHex(identity.publicKey), where, '', proof]),
+      chain.send('Territories', 'mint', ['home', bytes, 1_000, chain.account], { value: price }),
+    ])
+    const { id } = minted.events.find(({ name }) => name === 'TerritoryMinted')!.args as { id: bigint }
+    this.#gateway = { chain, listener, territory: id }
+    await this.until('miners dial the gateway', () => this.#sessions.size >= minerCount)
+  }
+
+  /** Reserves stripes, puts a random segment in each, and commits them. */
+  async write(count: number, className: 'standard' | 'light' = 'standard'): Promise<WrittenStripe[]> {
+    const { chain, territory } = this.#gateway!
+    const kind = this.params.classes[className]
+    const reserved = await chain.send('Storage', 'reserve', [territory, kind.id, count])
+    const { reservation, group, firstStripe } = reserved.events.find(({ name }) => name === 'Reserved')!.args as {
+      reservation: bigint
+      group: number
+      firstStripe: number
+    }
+    const { peerKeys } = await chain.read('Storage', 'groupOf', [group])
+    const { dataCount, seatCount, fragmentBytes, codec } = kind
+    const code = ErasureCode.create({ dataCount, parityCount: seatCount - dataCount, codec: codec as Codec })
+    const written: WrittenStripe[] = []
+    const commits = []
+    for (let i = 0; i < count; i++) {
+      const data = Array.from({ length: dataCount }, () => new Uint8Array(randomBytes(fragmentBytes)))
+      const parity = Array.from({ length: seatCount - dataCount }, () => new Uint8Array(fragmentBytes))
+      code.encode(data, parity)
+      const fragments = [...data, ...parity]
+      const descriptor: SegmentDescriptor = {
+        classId: kind.id,
+        codec,
+        dataCount,
+        length: dataCount * fragmentBytes,
+        journalDigest: new Uint8Array(32),
+        fragmentIds: fragments.map(fragmentIdOf),
+      }
+      const root = segmentRoot(descriptor)
+      const stripe = firstStripe + i
+      const meta = encodeDescriptor(descriptor)
+      const receipts = await Promise.all(
+        fragments.map((body, seat) =>
+          this.session(peerKeys[seat]!).request(FrameOp.put, {
+            group,
+            stripe,
+            seat,
+            hash: descriptor.fragmentIds[seat]!,
+            meta,
+            body,
+          }),
+        ),
+      )
+      const signatures = bytesToHex(concatBytes(...receipts.map((receipt) => receipt.meta)))
+      commits.push({ stripe, root: bytesToHex(root), seats: (1n << BigInt(seatCount)) - 1n, signatures })
+      written.push({ group, stripe, root, fragments })
+    }
+    await chain.send('Storage', 'commit', [reservation, commits])
+    return written
+  }
+
+  async release(group: number, stripes: number[]): Promise<void> {
+    await this.#gateway!.chain.send('Storage', 'release', [group, stripes])
+  }
+
+  /** The test's session with a miner. */
+  session(peerKey: string): Session {
+    const session = this.#sessions.get(peerKey.slice(2))
+    if (!session) throw new Error('this miner is not connected')
+    return session
+  }
+
+  /** Whether every seat of these stripes has said that it holds their tags. */
+  async areTagged(stripes: readonly WrittenStripe[]): Promise<boolean> {
+    for (const [group, members] of Map.groupBy(stripes, ({ group }) => group)) {
+      const { peerKeys } = await this.observer.read('Storage', 'groupOf', [group])
+      const wanted = members.reduce((bits, { stripe }) => bits | (1n << BigInt(stripe)), 0n)
+      const words = await Promise.all(
+        peerKeys.map((_, seat) => this.observer.read('Audit', 'taggedOf', [group, seat, 0])),
+      )
+      if (words.some((word) => (word & wanted) !== wanted)) return false
+    }
+    return true
+  }
+
+  async record(miner: Address) {
+    const [failedInRow, missedInRow, passed, failed, missed] = await this.observer.read('Audit', 'recordOf', [miner])
+    return { failedInRow, missedInRow, passed, failed, missed }
+  }
+
+  async until(what: string, condition: () => boolean | Promise<boolean>, seconds = 60): Promise<void> {
+    const giveUpAtMs = performance.now() + seconds * 1000
+    while (!(await condition())) {
+      if (performance.now() > giveUpAtMs) throw new Error(`not in ${seconds} s: ${what}`)
+      await sleep(50)
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const role of this.#roles.toReversed()) await role.stop().catch(() => undefined)
+    await this.#gateway?.listener.close()
+    this.#stop.abort(new Error('the network is closed'))
+    await rm(this.folder, { recursive: true, force: true })
+  }
+}
+
+const GATEWAY = 200
+const WORKER = 210
+const OBSERVER = 220
+
+export function keyOf(n: number): Uint8Array {
+  return new Uint8Array(32).fill(n)
+}
+
+function addressOf(n: number): Address {
+  return addressFromBytes(secp256k1Address(secp256k1PublicKey(keyOf(n))))
+}
+
+async function run(
+  start: (context: { signal: AbortSignal; metrics: ReturnType<typeof createMetrics> }) => Promise<RunningRole>,
+): Promise<Role> {
+  const controller = new AbortController()
+  const running = await start({ signal: controller.signal, metrics: createMetrics({ process: false }) })
+  running.stopped.catch(() => {})
+  const stop = async (): Promise<void> => {
+    controller.abort(new Error('stopped by the test'))
+    await running.stopped
+  }
+  return { running, stop }
+}
