@@ -1,10 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { keccak256 } from '@cumulus/hash'
+import solc from 'solc'
 import type { Abi } from 'viem'
-
-const require = createRequire(import.meta.url)
 
 /** What the compiler makes of one contract. */
 export interface Compiled {
@@ -83,8 +81,6 @@ export function compile(
   /** Digest of everything that went in: sources, those of packages, settings, the compiler's version. */
   readonly digest: string
 } {
-  // A megabyte of WebAssembly: loaded only where something is compiled.
-  const solc = require('solc') as { version(): string; compile(input: string, callbacks: object): string }
   const used = new Map(Object.entries(sources))
   const input = {
     language: 'Solidity',

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
 import { bytesToHex, hexToBytes } from '@cumulus/bytes'
 import { evenAlloc, Ledger, MemoryLedgerStore, ModuleRegistry, modulesFor, type Receipt } from '@cumulus/ledger'
 import { minimal, type Params } from '@cumulus/params'
@@ -17,7 +16,6 @@ import {
   type PrivateKeyAccount,
 } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
-import { type Compiled, compile } from '../compile/solidity.ts'
 import { predeploysFor } from '../src/index.ts'
 
 export const TOKEN = 10n ** 18n
@@ -172,14 +170,4 @@ export function eventsOf(receipt: Pick<Receipt, 'logs'>, { address, abi }: Contr
       const { eventName, args } = decodeEventLog({ abi, topics, data: bytesToHex(log.data) })
       return { name: String(eventName), args: args as unknown as Record<string, unknown> }
     })
-}
-
-/** Contracts of `test/solidity`. */
-export function compileTests(file: string, names: readonly string[]): ReadonlyMap<string, Compiled> {
-  const path = `test/solidity/${file}`
-  const source = readFileSync(new URL(`../${path}`, import.meta.url), 'utf8')
-  return compile(
-    { [path]: source },
-    names.map((name) => `${path}:${name}`),
-  ).contracts
 }

@@ -6,7 +6,8 @@ import { minimal } from '@cumulus/params'
 import type { Address } from '@cumulus/types'
 import { type Abi, encodeFunctionData, isAddressEqual, parseAbi } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
-import { alice, bob, ContractChain, compileTests, eventsOf, type Person, reason, TOKEN } from './contract-chain.ts'
+import { compileTests } from './compile-tests.ts'
+import { alice, bob, ContractChain, eventsOf, type Person, reason, TOKEN } from './contract-chain.ts'
 import { registerMiner } from './register-miner.ts'
 
 const { Faucet: faucet } = moduleAbis
