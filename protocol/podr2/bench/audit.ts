@@ -1,5 +1,5 @@
-// What an audit costs: tagging (with hashing, beside hashing alone), proving, verifying one by one and in a batch. Rounds run
-// every contender once, so that a noisy neighbour slows all alike.
+// What an audit costs: tagging (with hashing, beside hashing alone), proving, verifying one by one and in a batch; and the same
+// by tags of RSA as CESS has them. Rounds run every contender once, so that a noisy neighbour slows all alike.
 //
 //     node --conditions=@cumulus/source protocol/podr2/bench/audit.ts [sectors] [challenged] [miners] [rounds]
 //
@@ -25,6 +25,7 @@ import {
   verify,
   verifyBatch,
 } from '../src/index.ts'
+import { rsaBench } from './rsa.ts'
 
 export interface AuditBench {
   proofBytes: number
@@ -40,6 +41,11 @@ export interface AuditBench {
   /** Of each proof, in a batch of all miners; and where one proof of them is wrong. */
   verifyBatched: Spread
   verifyBatchedOneWrong: Spread
+  /** Tags of RSA: MB/s of blocks, ms, bytes. */
+  rsaTag: Spread
+  rsaProve: Spread
+  rsaVerify: Spread
+  rsaProofBytes: number
   /** All verdicts were as they should be. */
   verdictsRight: boolean
 }
@@ -58,6 +64,10 @@ function spread(values: number[], higherIsBetter: boolean): Spread {
   return { best: sorted[0]!, median: sorted[sorted.length >> 1]!, worst: sorted.at(-1)! }
 }
 
+function scaled({ best, median, worst }: Spread, by: number): Spread {
+  return { best: best * by, median: median * by, worst: worst * by }
+}
+
 function processorMs(action: () => void): number {
   const start = process.cpuUsage()
   action()
@@ -73,7 +83,12 @@ function noise(byteLength: number): Uint8Array {
 }
 
 /** One miner's data serve all: every miner has its own challenge over the same stripes of one seat. */
-export function benchAudit(params: PodrParams, minerCount: number, roundCount: number): AuditBench {
+export function benchAudit(
+  params: PodrParams,
+  minerCount: number,
+  roundCount: number,
+  rsa = rsaBench(params.challengedCount),
+): AuditBench {
   const size = blockBytes(params)
   const fragment = noise(Math.min(FRAGMENT_BYTES_MAX, 9 * size - size / 2))
   const blocks = blockCount(fragment.length, params)
@@ -115,11 +130,19 @@ export function benchAudit(params: PodrParams, minerCount: number, roundCount: n
   const withOneWrong = claims.with(minerCount >> 1, { ...claims[0]!, proof: claims[1]!.proof })
 
   const mb = (ms: number) => fragment.length / ms / 1000
-  const samples = { tag: [], hashAndTag: [], sha256: [], prove: [], single: [], batched: [], oneWrong: [] } as Record<
-    string,
-    number[]
-  >
-  let verdictsRight = true
+  const samples = {
+    tag: [],
+    hashAndTag: [],
+    sha256: [],
+    prove: [],
+    single: [],
+    batched: [],
+    oneWrong: [],
+    rsaTag: [],
+    rsaProve: [],
+    rsaVerify: [],
+  } as Record<string, number[]>
+  let verdictsRight = !rsa.verifyWrong()
   const warmUpCount = 1
   for (let round = 0; round < roundCount + warmUpCount; round++) {
     const stripe = round % stripeCount
@@ -144,6 +167,11 @@ export function benchAudit(params: PodrParams, minerCount: number, roundCount: n
         processorMs(() => {
           verdictsRight &&= verifyBatch(withOneWrong).every(({ ok }, i) => ok === (i !== minerCount >> 1))
         }) / minerCount,
+      rsaTag: rsa.taggedBytes / processorMs(() => rsa.tag()) / 1000,
+      rsaProve: processorMs(() => rsa.prove()),
+      rsaVerify: processorMs(() => {
+        verdictsRight &&= rsa.verify()
+      }),
     }
     if (round < warmUpCount) continue
     for (const [name, value] of Object.entries(times)) samples[name]!.push(value)
@@ -159,6 +187,10 @@ export function benchAudit(params: PodrParams, minerCount: number, roundCount: n
     verifySingle: spread(samples['single']!, false),
     verifyBatched: spread(samples['batched']!, false),
     verifyBatchedOneWrong: spread(samples['oneWrong']!, false),
+    rsaTag: spread(samples['rsaTag']!, true),
+    rsaProve: spread(samples['rsaProve']!, false),
+    rsaVerify: spread(samples['rsaVerify']!, false),
+    rsaProofBytes: rsa.proofBytes,
     verdictsRight,
   }
 }
@@ -181,5 +213,9 @@ if (import.meta.main) {
   line('verify, one alone', result.verifySingle, 'ms')
   line(`verify, each of ${miners ?? 100} in a batch`, result.verifyBatched, 'ms')
   line('  with one wrong among them', result.verifyBatchedOneWrong, 'ms')
+  process.stdout.write(`tags of RSA, 2048 bits, 7 KiB a block; proof ${result.rsaProofBytes} bytes\n`)
+  line('tag', scaled(result.rsaTag, 1000), 'kB of blocks / s')
+  line('prove', result.rsaProve, 'ms')
+  line('verify', result.rsaVerify, 'ms')
   if (!result.verdictsRight) process.stdout.write('WRONG VERDICTS\n')
 }
