@@ -9,6 +9,7 @@ export type {
   CallRequest,
   CallResult,
 } from './chain/calls.ts'
+export type { DecidedBatch, DroppedTransaction, ExecutedBlock } from './chain/execute-batch.ts'
 export {
   type DropCode,
   type IntrinsicGas,
@@ -20,19 +21,11 @@ export { BlockMismatch, decodeForeignBody, decodeForeignHeader, type RawBlock, r
 export { DEFAULT_BASE_FEE, evenAlloc, type Genesis, type GenesisAccount } from './chain/genesis.ts'
 export { type BlockHeader, encodeHeader, type HashedHeader, HEADER_CONSTANTS } from './chain/header.ts'
 export { hookTransactionHash } from './chain/keys.ts'
-export {
-  type DecidedBatch,
-  type DroppedTransaction,
-  type ExecutedBlock,
-  HOOK_RECEIPT_TYPE,
-  Ledger,
-  type LedgerInit,
-  type LedgerLimits,
-  type LedgerModules,
-} from './chain/ledger.ts'
+export { Ledger } from './chain/ledger.ts'
+export type { LedgerInit, LedgerLimits, LedgerModules } from './chain/ledger-init.ts'
 export type { LogFilter, PlacedLog } from './chain/logs.ts'
 export type { Predeploy } from './chain/predeploy.ts'
-export { consensusReceipt, type Receipt } from './chain/receipt.ts'
+export { consensusReceipt, HOOK_RECEIPT_TYPE, type Receipt } from './chain/receipt.ts'
 export type { Trace, TracerChoice, TransactionTrace } from './chain/tracing.ts'
 export {
   type AccessListItem,

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import type { Params } from '@cumulus/params'
 import type { BlockContext } from '../framework/index.ts'
 import type { VmBlock } from '../vm/vm.ts'
@@ -38,6 +39,11 @@ export function vmBlock(
     coinbase: block.coinbase,
     gasLimit: block.gasLimit,
     baseFee: block.baseFee,
-    blockHash: (number) => blocks.header(number)?.hash ?? new Uint8Array(32),
+    blockHash: (number) => {
+      const header = blocks.header(number)
+      // Whoever made one up would be on another chain without noticing.
+      assert(header !== undefined, `the hash of block ${number} is lost`)
+      return header.hash
+    },
   }
 }

@@ -227,7 +227,7 @@ export function overriddenBlock(
   if (timestamp !== undefined && timestamp >= 1n << 40n) {
     throw new LedgerError('BAD_OVERRIDE', `time ${timestamp} is out of range`, { timestamp })
   }
-  return vmBlock(rules, {
+  const block = vmBlock(rules, {
     number: number ?? header.number,
     timestampMs: timestamp === undefined ? header.timestampMs : Number(timestamp) * 1000,
     gasLimit: gasLimit ?? header.gasLimit,
@@ -235,4 +235,6 @@ export function overriddenBlock(
     prevRandao: prevRandao ?? header.prevRandao,
     baseFee: baseFee ?? header.baseFee,
   })
+  // A block number out of thin air has blocks before it that nobody made.
+  return { ...block, blockHash: (at) => rules.blocks.header(at)?.hash ?? new Uint8Array(32) }
 }

@@ -1,125 +1,35 @@
 import assert from 'node:assert/strict'
-import { DecodeError, equalBytes, hexToBytes } from '@cumulus/bytes'
+import { equalBytes, hexToBytes } from '@cumulus/bytes'
 import type { Params } from '@cumulus/params'
 import type { Address } from '@cumulus/types'
-import type { ModuleRegistry } from '../framework/index.ts'
 import { type HaltScene, LedgerError, LedgerHalt } from '../ledger-error.ts'
 import { type Account, decodeAccount, EMPTY_ACCOUNT, EMPTY_CODE_HASH } from '../state/account.ts'
-import { History, type HistoryLimits } from '../state/history.ts'
-import { JournaledState, type StateLimits, slotKey } from '../state/journaled-state.ts'
+import { History } from '../state/history.ts'
+import { JournaledState, slotKey } from '../state/journaled-state.ts'
 import { type LedgerStore, type LedgerWrite, plainStore } from '../state/ledger-store.ts'
 import { readerOf, type StateReader } from '../state/state-reader.ts'
 import { bytesToInteger } from '../trie/rlp.ts'
 import { type AccountProof, StateTrie } from '../trie/state-trie.ts'
-import { EMPTY_ROOT } from '../trie/trie.ts'
 import { EthereumVm } from '../vm/ethereum-vm.ts'
 import { Sandboxes } from '../vm/sandboxes.ts'
-import type { Log, VmBlock } from '../vm/vm.ts'
 import { nextBaseFee } from './base-fee.ts'
-import { blockContext, type ChainRules, vmBlock } from './block-context.ts'
+import type { ChainRules } from './block-context.ts'
 import { BlockStore, blockWrites, type StoredBlock, type TransactionPlace } from './block-store.ts'
 import { addBloom, BLOOM_BYTES, bloomOf } from './bloom.ts'
 import { type AccessListResult, type CallOptions, type CallRequest, type CallResult, Calls } from './calls.ts'
-import { type DropCode, executeTransaction, judgeTransaction, min } from './execute-transaction.ts'
+import { type DecidedBatch, type ExecutedBlock, executeBatch } from './execute-batch.ts'
+import { min } from './execute-transaction.ts'
 import { requireSameBlock } from './follow.ts'
-import { buildGenesis, DEFAULT_BASE_FEE, GENESIS_PARENT, type Genesis, genesisDigest } from './genesis.ts'
-import { type HashedHeader, hashHeader, NO_CONSENSUS_ROOT } from './header.ts'
+import { makeGenesis } from './genesis-block.ts'
+import { type HashedHeader, hashHeader } from './header.ts'
 import { META } from './keys.ts'
+import { DEFAULT_LIMITS, type LedgerInit, type LedgerModules } from './ledger-init.ts'
 import { type LogFilter, type PlacedLog, placedLogs, queryLogs } from './logs.ts'
-import { consensusReceipt, indexedRoot, type Receipt } from './receipt.ts'
-import { beginBlock } from './system-contracts.ts'
+import { consensusReceipt, hookReceipt, indexedRoot } from './receipt.ts'
 import { type Trace, type TracerChoice, Tracing, type TransactionTrace } from './tracing.ts'
-import { decodeTransaction, type Transaction } from './transaction.ts'
-
-/** What the ledger needs of the protocol modules. */
-export type LedgerModules = Pick<ModuleRegistry, 'addresses' | 'has' | 'genesis' | 'dispatch' | 'onBlock'>
-
-export interface LedgerInit {
-  readonly params: Params
-  readonly genesis: Genesis
-  readonly store: LedgerStore
-  readonly modules: LedgerModules
-  readonly limits?: LedgerLimits
-  /**
-   * Asked between transactions and every few hundred jumps within one, by blocks, calls and traces alike: whoever shares
-   * the thread returns now and then what is to be waited for before work goes on.
-   */
-  pause?(): Promise<unknown> | undefined
-}
-
-export interface LedgerLimits {
-  readonly state?: Partial<StateLimits>
-  /** Trie nodes kept in memory, about 300 B each. */
-  readonly trieNodes?: number
-  /** Blocks that one log query may span. */
-  readonly logBlocks?: number
-  /** Logs that one query may return. */
-  readonly logResults?: number
-  /** Calls and estimates that may be under way at once, and those together with what waits for them. */
-  readonly concurrentCalls?: number
-  readonly waitingCalls?: number
-  /** Traces that may be under way or waiting; one runs at a time. */
-  readonly waitingTraces?: number
-  /** What the result of one trace may take, about. */
-  readonly traceBytes?: number
-  /** How many blocks back the state can be read. */
-  readonly history?: Partial<HistoryLimits>
-}
-
-const DEFAULT_LIMITS = {
-  trieNodes: 100_000,
-  logBlocks: 10_000,
-  logResults: 10_000,
-  concurrentCalls: 4,
-  waitingCalls: 1_024,
-  waitingTraces: 16,
-  traceBytes: 64 * 2 ** 20,
-}
-
-/** What an orderer decided: the content of the next chain block, in its final order. */
-export interface DecidedBatch {
-  readonly number: bigint
-  /** Consensus time; not before the parent's. */
-  readonly timestampMs: number
-  /** 32 bytes that nobody could know when the transactions were ordered. */
-  readonly prevRandao: Uint8Array
-  /** Gets the tips. */
-  readonly coinbase: Address
-  /** Raw ones are decoded here. None at all is a legal block. */
-  readonly transactions: readonly (Uint8Array | Transaction)[]
-  /** 32 bytes that bind the order to the header, where Ethereum has its beacon chain's root. Default: zeros. */
-  readonly consensusRoot?: Uint8Array
-  /** The orderer's own note of how far it is, kept together with the block: see `Ledger.mark`. */
-  readonly mark?: Uint8Array
-  /** The block that this must become, where others have agreed on it already; if it does not, the ledger halts. */
-  readonly expected?: HashedHeader
-}
-
-export interface DroppedTransaction {
-  /** Position in the batch. */
-  readonly index: number
-  /** Undefined if it could not be decoded. */
-  readonly hash: Uint8Array | undefined
-  readonly code: DropCode
-}
-
-/** A block with what its transactions did. */
-export interface ExecutedBlock {
-  readonly header: HashedHeader
-  readonly transactions: readonly Transaction[]
-  /** One for each transaction, in their order. */
-  readonly receipts: readonly Receipt[]
-  /** Of module hooks, outside of any transaction. */
-  readonly hookLogs: readonly Log[]
-  readonly dropped: readonly DroppedTransaction[]
-}
 
 /** Accounts, and slots of each, that are noted when a block fails. */
 const HALT_KEYS_MAX = 1_000
-
-const ZERO_ADDRESS: Address = '0x0000000000000000000000000000000000000000'
-/** EIP-2718 type of the receipt that holds the logs of module hooks, behind those of the transactions. Not Ethereum's. */
-export const HOOK_RECEIPT_TYPE = 0x7f
 
 /**
  * The chain: takes decided batches, executes them, keeps blocks and state. It knows neither who orders nor what time it
@@ -162,8 +72,9 @@ export class Ledger {
     this.#head = head
     this.#genesisHash = genesisHash
     const blocks = new BlockStore(init.store)
-    const before = blocks.header(head.number - 1n)
-    this.#elapsedMs = before ? head.timestampMs - before.timestampMs : 0
+    const before = head.number === 0n ? head : blocks.header(head.number - 1n)
+    assert(before !== undefined, 'the block before the head is lost: the next base fee follows from its time')
+    this.#elapsedMs = head.timestampMs - before.timestampMs
     this.#rules = { params: init.params, genesisMs: init.genesis.timestampMs, blocks }
     this.#history = new History(init.store, head.number, init.limits?.history)
     this.#state = new JournaledState(init.store, init.limits?.state)
@@ -276,42 +187,19 @@ export class Ledger {
   async #execute(batch: DecidedBatch): Promise<ExecutedBlock> {
     const parent = this.#head
     const state = this.#state
-    const block = vmBlock(this.#rules, {
-      number: batch.number,
-      timestampMs: batch.timestampMs,
-      prevRandao: batch.prevRandao.slice(),
-      coinbase: batch.coinbase.toLowerCase() as Address,
+    const executed = await executeBatch(batch, {
+      state,
+      vm: this.#vm,
+      modules: this.modules,
+      rules: this.#rules,
+      parent,
       baseFee: this.nextBaseFee,
-      gasLimit: this.params.blockGasLimit,
+      pause: this.#pause,
+      progress: (progress) => {
+        this.#progress = progress
+      },
     })
-    const transactions: Transaction[] = []
-    const receipts: Receipt[] = []
-    const dropped: DroppedTransaction[] = []
-    this.#progress = { stage: 'begin', transactionIndex: undefined, transactionHash: undefined }
-    const consensusRoot = batch.consensusRoot?.slice() ?? NO_CONSENSUS_ROOT
-    beginBlock(state, { ...block, parentHash: parent.hash, consensusRoot })
-    let gasUsed = 0n
-    for (const [index, item] of batch.transactions.entries()) {
-      const tx = item instanceof Uint8Array ? decodeOrUndefined(item) : item
-      const code = tx === undefined ? 'MALFORMED' : judgeTransaction(tx, state, block, block.gasLimit - gasUsed)
-      if (tx === undefined || code !== undefined) {
-        dropped.push({ index, hash: tx?.hash, code: code ?? 'MALFORMED' })
-        continue
-      }
-      this.#progress = { stage: 'transaction', transactionIndex: index, transactionHash: tx.hash }
-      const { receipt } = await executeTransaction(tx, state, this.#vm, block, gasUsed)
-      gasUsed = receipt.cumulativeGasUsed
-      transactions.push(tx)
-      receipts.push(receipt)
-      const pause = this.#pause()
-      if (pause) await pause
-    }
-
-    this.#progress = { stage: 'hooks', transactionIndex: undefined, transactionHash: undefined }
-    // Base fees, and what contracts held that destroyed themselves. No transaction makes tokens.
-    const burnt = -state.supplyChange()
-    assert(burnt >= 0n, `tokens from nowhere: ${-burnt} wei`)
-    const hookLogs = this.modules.onBlock(state, block, { coinbase: block.coinbase, burnt })
+    const { block, transactions, receipts, hookLogs, dropped, gasUsed, consensusRoot } = executed
     const allReceipts = hookLogs.length === 0 ? receipts : [...receipts, hookReceipt(hookLogs, gasUsed)]
     this.#progress = { ...this.#progress, stage: 'root' }
     const logsBloom = new Uint8Array(BLOOM_BYTES)
@@ -553,63 +441,5 @@ export class Ledger {
 
   #reader(at: bigint | undefined): StateReader {
     return this.#history.reader(this.#headerAt(at).number)
-  }
-}
-
-/** Block 0 and everything it writes. Deterministic: the same for everybody with the same parameters and allocation. */
-async function makeGenesis(init: LedgerInit): Promise<{ header: HashedHeader; writes: LedgerWrite[] }> {
-  const { params, genesis, modules } = init
-  if (!Number.isSafeInteger(genesis.timestampMs) || genesis.timestampMs < 0) {
-    throw new LedgerError('BAD_GENESIS', `${genesis.timestampMs} is no time in ms`)
-  }
-  const nowhere: StateReader = { get: () => undefined, node: () => undefined }
-  const state = new JournaledState(nowhere)
-  const prevRandao = genesisDigest(params, genesis)
-  const start = { number: 0n, timestampMs: genesis.timestampMs, prevRandao }
-  const block: VmBlock = {
-    ...blockContext(params, genesis.timestampMs, start),
-    coinbase: ZERO_ADDRESS,
-    gasLimit: params.blockGasLimit,
-    baseFee: 0n,
-    blockHash: () => new Uint8Array(32),
-  }
-  await buildGenesis(state, genesis, modules, new EthereumVm(state, modules, params.chainId), block)
-  const applied = new StateTrie(nowhere).apply(state.writeSet())
-  const header = hashHeader({
-    ...start,
-    parentHash: GENESIS_PARENT,
-    coinbase: ZERO_ADDRESS,
-    stateRoot: applied.root,
-    transactionsRoot: EMPTY_ROOT,
-    receiptsRoot: EMPTY_ROOT,
-    logsBloom: new Uint8Array(BLOOM_BYTES),
-    gasLimit: params.blockGasLimit,
-    gasUsed: 0n,
-    baseFee: genesis.baseFee ?? DEFAULT_BASE_FEE,
-    consensusRoot: NO_CONSENSUS_ROOT,
-  })
-  const meta: LedgerWrite = { table: 'meta', key: META.genesis, value: header.hash }
-  return { header, writes: [...applied.writes, ...blockWrites(header, [], []), meta] }
-}
-
-function hookReceipt(logs: readonly Log[], gasUsed: bigint): Receipt {
-  return {
-    type: HOOK_RECEIPT_TYPE,
-    ok: true,
-    cumulativeGasUsed: gasUsed,
-    gasUsed: 0n,
-    effectiveGasPrice: 0n,
-    sender: ZERO_ADDRESS,
-    contractAddress: undefined,
-    logs,
-  }
-}
-
-function decodeOrUndefined(raw: Uint8Array): Transaction | undefined {
-  try {
-    return decodeTransaction(raw)
-  } catch (error) {
-    if (error instanceof DecodeError) return undefined
-    throw error
   }
 }

@@ -18,6 +18,22 @@ export interface Receipt {
   readonly logs: readonly Log[]
 }
 
+/** EIP-2718 type of the receipt that holds the logs of module hooks, behind those of the transactions. Not Ethereum's. */
+export const HOOK_RECEIPT_TYPE = 0x7f
+
+export function hookReceipt(logs: readonly Log[], cumulativeGasUsed: bigint): Receipt {
+  return {
+    type: HOOK_RECEIPT_TYPE,
+    ok: true,
+    cumulativeGasUsed,
+    gasUsed: 0n,
+    effectiveGasPrice: 0n,
+    sender: '0x0000000000000000000000000000000000000000',
+    contractAddress: undefined,
+    logs,
+  }
+}
+
 /** The part that the receipts root binds (EIP-658, EIP-2718). */
 export function consensusReceipt(receipt: Receipt): Uint8Array {
   const rlp = encodeRlp([
