@@ -78,10 +78,11 @@ describe('a committee of four with a member', () => {
 
   it('that is killed again and again never signs two blocks of one round, and comes back each time', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'cumulus-killed-'))
+    const calm = { pace: { minRoundMs: 20, idleRoundMs: 60 } }
     const seats = await testSeats(4)
     const genesis = committeeGenesis(seats)
     await writeGenesis(join(dir, 'genesis.json'), genesis)
-    const members = seats.seats.map((seat, index) => new TestMember(join(dir, String(index)), seat, genesis, { pace }))
+    const members = seats.seats.map((seat, index) => new TestMember(join(dir, String(index)), seat, genesis, calm))
     const [killed, ...rest] = members
     await killed!.writeKeys()
     let child: ChildProcess | undefined
@@ -99,10 +100,10 @@ describe('a committee of four with a member', () => {
     const roundOf = async () => (await rest[0]!.status()).orderer.members[0]!.round
     try {
       await Promise.all(rest.map((member) => member.start()))
-      for (let kill = 0; kill < 5; kill++) {
+      for (let kill = 0; kill < 4; kill++) {
         const before = await roundOf()
         await start()
-        await eventually('own blocks', async () => (await roundOf()) > before + 3)
+        await eventually('own blocks', async () => (await roundOf()) > before + 2)
         // Somewhere in a round, elsewhere each time.
         await setTimeout(37 * kill)
         const exited = once(child!, 'exit')

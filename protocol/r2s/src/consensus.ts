@@ -102,6 +102,10 @@ export class R2s {
   readonly #evidence: Evidence[] = []
   /** Output blocks of an adopted checkpoint that have not arrived here. */
   readonly #outputElsewhere = new DigestMap<BlockRef>()
+  /** Those of lower rounds are done with: neither votes nor times of what is undecided hang on them. */
+  #neededFromRound = 0
+  /** The highest round of which such a block was missing when the checkpoint was adopted. */
+  #joinRound = 0
   /** Linearised blocks above gcRound, in their order. */
   #output: BlockRef[] = []
   readonly #ejectedFrom: (number | null)[]
@@ -201,8 +205,9 @@ export class R2s {
       }
       if (start.kind === 'log') {
         this.#restoring = true
-        if (start.checkpoint) this.#adopt(start.checkpoint)
-        for (const block of start.blocks) this.#restore(block)
+        const blocks = [...start.blocks]
+        if (start.checkpoint) this.#adopt(start.checkpoint, blocks)
+        for (const block of blocks) this.#restore(block)
         this.#restoring = false
       }
     })
@@ -367,13 +372,19 @@ export class R2s {
         this.#reject(block, from, 'INVALID_PARENT')
         return
       }
-      if (ref.round > this.dag.gcRound && !this.dag.find(ref)) missing.push(ref)
+      if (this.#isMissing(ref)) missing.push(ref)
     }
     const early = block.header.tsMs > this.#nowMs + this.#config.params.clockSkewMsMax
     const notBeforeMs = early ? block.header.tsMs - this.#config.params.clockSkewMsMax : 0
     const parked: Parked = { block, from, fetched: fetched && wanted, missingCount: missing.length, notBeforeMs }
     if (missing.length === 0 && !early) this.#acceptAll(parked)
     else this.#parking.park(parked, missing, this.#nowMs)
+  }
+
+  /** Whether a block that cites it has to wait for it. */
+  #isMissing(ref: BlockRef): boolean {
+    if (ref.round <= this.dag.gcRound || this.dag.find(ref)) return false
+    return ref.round >= this.#neededFromRound || !this.#outputElsewhere.has(ref.digest)
   }
 
   /** Accepts a block whose ancestors are complete, and then all that waited for it. */
@@ -407,10 +418,10 @@ export class R2s {
 
   /** Whether nothing that the validity of a block depends on has been collected away. */
   #isCheckable(header: Header, presentCount: number): boolean {
-    const { gcRound } = this.dag
+    const goneRound = Math.max(this.dag.gcRound, this.#joinRound)
     return (
       presentCount === header.parents.length &&
-      (gcRound === 0 || header.round - this.#config.params.exposureDepthRounds > gcRound)
+      (goneRound === 0 || header.round - this.#config.params.exposureDepthRounds > goneRound)
     )
   }
 
@@ -507,9 +518,10 @@ export class R2s {
     for (const block of blocks) this.#receive(block, from, true)
     // One member may lie about how far it is; more than f do not.
     this.#goneAt[from] = gcRound
-    const missing = this.#parking.size > 0 && this.dag.highestRound < gcRound
+    const known = Math.max(this.dag.highestRound, this.decidedRound)
+    const missing = this.#parking.size > 0 && known < gcRound
     if (!missing || this.#nowMs < this.#behindAtMs + this.#config.params.fetchRetryMs) return
-    const beyond = this.#goneAt.filter((gone) => gone >= this.dag.highestRound)
+    const beyond = this.#goneAt.filter((gone) => gone >= known)
     if (beyond.length <= this.committee.faultCount) return
     this.#behindAtMs = this.#nowMs
     this.#effects.push({ kind: 'behind', gcRound: Math.min(...beyond) })
@@ -678,14 +690,21 @@ export class R2s {
     this.#rule.decide()
   }
 
-  #adopt(checkpoint: Checkpoint): void {
+  /** @param logged blocks that are about to be restored */
+  #adopt(checkpoint: Checkpoint, logged: readonly Block[] = []): void {
     if (checkpoint.round <= this.#rule.firstUndecidedRound) return
+    const here = new DigestMap<true>()
+    for (const { digest } of logged) here.set(digest, true)
+    // The leaders of its first round take their time from the blocks of the one before.
+    this.#neededFromRound = checkpoint.round - 1
     this.#rule.skipTo(checkpoint.round)
     for (const round of [...this.#coins.keys()]) if (round < checkpoint.round) this.#coins.delete(round)
     for (const ref of checkpoint.output) {
       const vertex = this.dag.find(ref)
-      if (!vertex) this.#outputElsewhere.set(ref.digest, ref)
-      else if (!vertex.output) {
+      if (!vertex) {
+        this.#outputElsewhere.set(ref.digest, ref)
+        if (!here.has(ref.digest)) this.#joinRound = Math.max(this.#joinRound, ref.round)
+      } else if (!vertex.output) {
         vertex.output = true
         if (vertex.hasContent) this.#contentCount--
       }
@@ -696,6 +715,10 @@ export class R2s {
       if (from !== null) this.#equivocators |= 1 << author
     })
     this.#collectGarbage(checkpoint.gcRound)
+    for (const ref of [...this.#outputElsewhere.values()]) {
+      if (ref.round >= this.#neededFromRound) continue
+      for (const parked of this.#parking.resolve(ref.digest)) this.#acceptAll(parked)
+    }
   }
 
   // ----------------------------------------- own blocks (SPEC 2.4, 2.5, 2.8)
@@ -887,7 +910,7 @@ export class R2s {
     const { author, round, digest, parents } = { ...block.header, digest: block.digest }
     if (author === this.#config.member) this.#lastOwnRound = Math.max(this.#lastOwnRound, round)
     if (round <= this.dag.gcRound || this.dag.find({ author, round, digest })) return
-    const missing = parents.filter((ref) => ref.round > this.dag.gcRound && !this.dag.find(ref))
+    const missing = parents.filter((ref) => this.#isMissing(ref))
     const parked = { block, from: author, fetched: false, missingCount: missing.length, notBeforeMs: 0 }
     this.#lookForTwin(block)
     if (missing.length > 0) this.#parking.park(parked, missing, this.#nowMs)

@@ -20,6 +20,8 @@ export interface BatchRules {
 export interface BatchParent {
   readonly number: bigint
   readonly timestampMs: number
+  /** Round that it came from; 0 for the genesis. */
+  readonly round: number
 }
 
 /** A chain block to be, with its place in the order. */
@@ -29,7 +31,8 @@ export interface PlacedBatch extends OrderPlace {
 
 /**
  * The chain blocks of one decided round (R²S, section 5): one if it brings transactions or evidence, or if consensus time has
- * entered the next heartbeat; several if it brings more than one block holds. A function of its arguments alone.
+ * entered the next heartbeat, or many rounds brought none; several if it brings more than one block holds. A function of
+ * its arguments alone.
  *
  * @param known a transaction that is decoded already, with its sender
  */
@@ -42,7 +45,9 @@ export function batchesOf(
   const timestampMs = Math.max(parent.timestampMs, commit.medianTsMs)
   const transactions = distinctTransactions(commit, known)
   const hasContent = transactions.length > 0 || commit.ejected.length > 0
-  if (!hasContent && !isHeartbeatDue(parent.timestampMs, timestampMs, rules)) return []
+  // Members join the order where a chain block binds it: the last one is never too long ago.
+  const isFar = commit.round - parent.round >= rules.params.order.gcDepthRounds / ROUNDS_PER_BLOCK_SHARE
+  if (!hasContent && !isFar && !isHeartbeatDue(parent.timestampMs, timestampMs, rules)) return []
   const leader = commit.slots.find((slot) => slot.digest !== null)
   // Without a committed leader there are no blocks and no time: nothing would be due.
   const coinbase = leader ? rules.accounts[leader.author]! : ZERO_ADDRESS
@@ -63,6 +68,8 @@ export function batchesOf(
   })
 }
 
+/** At most this part of the rounds that members remember passes without a chain block. */
+const ROUNDS_PER_BLOCK_SHARE = 4
 const ZERO_ADDRESS: Address = '0x0000000000000000000000000000000000000000'
 const RANDAO_DOMAIN = utf8Encode('randao')
 

@@ -255,7 +255,7 @@ export class R2sOrderer implements Orderer {
     })
     const mark = chain.mark && decodeMark(chain.mark)
     const { number, timestampMs } = chain.head
-    this.#parent = { number, timestampMs }
+    this.#parent = { number, timestampMs, round: mark?.kind === 'ordered' ? mark.round : 0 }
     this.#place = mark?.kind === 'ordered' ? mark : undefined
     const { found } = opened
     const isChainLost = found.kind === 'log' && found.height > number
@@ -499,7 +499,7 @@ export class R2sOrderer implements Orderer {
         const message = `the order makes another block ${number} than the chain that was taken from others`
         return this.#fail(new ConsensusError('DIVERGED', message, details))
       }
-      this.#parent = { number, timestampMs }
+      this.#parent = { number, timestampMs, round }
       this.#place = { round, index }
       if (index === placed.length - 1) {
         this.#points.add(number, { era: committee.era, round, index }, commit.checkpoint)
@@ -533,7 +533,7 @@ export class R2sOrderer implements Orderer {
   #join({ height, round, index, checkpoint }: OrderPoint): void {
     const { chain, log } = this.#components
     this.#isBehind = false
-    this.#parent = { number: height, timestampMs: chain.header(height)!.timestampMs }
+    this.#parent = { number: height, timestampMs: chain.header(height)!.timestampMs, round }
     this.#place = { round, index }
     this.#mustRotate = true
     log.info('joined the order', { height, round, decidedRound: this.#loop.core.decidedRound })
