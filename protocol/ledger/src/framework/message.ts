@@ -31,6 +31,8 @@ export interface BlockContext {
   readonly params: Params
   readonly epoch: number
   readonly era: number
+  /** Wei that a unit of gas costs at least, and that is burnt. Absent where gas is not paid for, as in tests of modules. */
+  readonly baseFee?: bigint
 }
 
 /** What the transactions of a chain block came to: hooks, which run behind them, may know. */

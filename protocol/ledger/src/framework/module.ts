@@ -95,6 +95,8 @@ export interface ModuleContext<
   burn(amount: bigint): void
   /** Charges for work that the host does not see: cryptography, long computation. */
   charge(gas: number): void
+  /** What the call has cost so far. */
+  gasUsed(): number
   /** Code at an account; empty for accounts of people. */
   codeOf(account: Address): Uint8Array
 }
@@ -360,6 +362,7 @@ export class Module<
       issue: (amount) => this.#issue(execution, amount, 1n),
       burn: (amount) => this.#issue(execution, amount, -1n),
       charge: (gas) => execution.gas.charge(gas),
+      gasUsed: () => execution.gas.used,
       codeOf: (account) => {
         execution.gas.charge(gasPrices.coldLoad)
         return state.getCode(account)

@@ -59,11 +59,12 @@ export const definition = module({
     answers: dict(u64, address),
     answersFrom: cell(u64),
     answersTo: cell(u64),
-    answerOf: dict(address, struct({ dropped: u256, entries: bytes, proof: bytes })),
+    answerOf: dict(address, struct({ dropped: u256, cost: u256, entries: bytes, proof: bytes })),
     /** Of the epoch that runs: the order in which miners have their turn, and how many had it. */
     rotation: struct({ epoch: u64, count: u32, first: u32, step: u32, done: u32 }),
-    /** By era: the sum of all miners' points. */
+    /** By era: the sums of all miners' points, and of what accepted proofs cost them. */
     eraPoints: dict(u64, u256),
+    eraCosts: dict(u64, u256),
     rewards: dict(
       address,
       struct({
@@ -82,8 +83,8 @@ export const definition = module({
         paid: u256,
       }),
     ),
-    /** By miner and number: eras in which it earned points, and the points, until they are settled. */
-    earned: dict(address, dict(u32, struct({ era: u64, points: u256 }))),
+    /** By miner and number: eras in which it earned, its points, and what its proofs cost, until that is settled. */
+    earned: dict(address, dict(u32, struct({ era: u64, points: u256, costs: u256 }))),
     /** By miner and number: rewards that come free over time. */
     vestings: dict(address, dict(u32, struct({ amount: u256, fromEpoch: u64 }))),
   },

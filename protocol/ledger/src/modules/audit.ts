@@ -18,6 +18,12 @@ const DECODE_GAS = 27_000
 const NAME_GAS = 8_000
 const EQUATION_GAS = 45_000
 
+/** A transaction, its bytes (EIP-2028), and writing down what it cost: all that is not seen as gas of the call before that. */
+const TRANSACTION_GAS = 21_000
+const ZERO_BYTE_GAS = 4
+const BYTE_GAS = 16
+const COST_GAS = gasPrices.coldLoad + gasPrices.storeNew
+
 function challengeOf(c: C, miner: Address) {
   const { worker, seed, entriesDigest, entryCount, issuedAtBlock, deadlineMs, epoch, state } = c.s.challenges
     .at(miner)
@@ -55,6 +61,15 @@ function requireProof(c: C, proof: Uint8Array): void {
     if (error instanceof PodrError) throw c.error.BadProof(proof.length)
     throw error
   }
+}
+
+/** What a submission costs its sender in base fees: given back if the proof passes, once for a challenge. */
+function costOf(c: C, entries: Uint8Array, proof: Uint8Array): bigint {
+  const { baseFee } = c.block
+  if (baseFee === undefined) return 0n
+  let gas = TRANSACTION_GAS + c.gasUsed() + COST_GAS
+  for (const bytes of [entries, proof]) for (const byte of bytes) gas += byte === 0 ? ZERO_BYTE_GAS : BYTE_GAS
+  return BigInt(gas) * baseFee
 }
 
 /**
@@ -102,10 +117,12 @@ export const audit = definition
     requireProof(c, proofBytes)
     c.charge(NAME_GAS * entryCount + EQUATION_GAS)
     challenge.update({ state: challengeState.answered })
-    c.s.answerOf.at(c.caller).set({ dropped, entries: entryBytes, proof: proofBytes })
+    const answer = c.s.answerOf.at(c.caller)
+    answer.update({ dropped, entries: entryBytes, proof: proofBytes })
     const to = c.s.answersTo.get()
     c.s.answers.set(to, c.caller)
     c.s.answersTo.set(to + 1n)
+    answer.field('cost').set(costOf(c, entryBytes, proofBytes))
   })
   .fn('function claim() returns (uint256 amount)', 0, (c) => claim(c, c.caller))
   .view('function challengeOf(address miner) view returns (Challenge)', (c, miner) => challengeOf(c, miner))

@@ -52,21 +52,22 @@ export function verifyAnswers(c: C): void {
   const end =
     to - from < BigInt(c.params.audit.proofsPerBlockMax) ? to : from + BigInt(c.params.audit.proofsPerBlockMax)
   if (end === from) return
-  const claims: { miner: Address; claim: ProofClaim | undefined }[] = []
+  const claims: { miner: Address; cost: bigint; claim: ProofClaim | undefined }[] = []
   const keys = new Map<Address, ReturnType<typeof keyFor>>()
   for (let i = from; i < end; i++) {
     const miner = c.s.answers.get(i)
     c.s.answers.set(i, ZERO_ADDRESS)
-    claims.push({ miner, claim: claimOf(c, miner, keys) })
-    c.s.answerOf.at(miner).clear()
+    const answer = c.s.answerOf.at(miner)
+    claims.push({ miner, cost: answer.field('cost').get(), claim: claimOf(c, miner, keys) })
+    answer.clear()
   }
   c.s.answersFrom.set(end)
   const judged = claims.flatMap(({ claim }) => (claim === undefined ? [] : [claim]))
   const verdicts = new Map(verifyBatch(judged).map((verdict, i) => [judged[i]!, verdict]))
-  for (const { miner, claim } of claims) {
+  for (const { miner, cost, claim } of claims) {
     const verdict = claim === undefined ? undefined : verdicts.get(claim)!
     if (verdict === undefined) voidChallenge(c, miner)
-    else if (verdict.ok) pass(c, miner)
+    else if (verdict.ok) pass(c, miner, cost)
     else fail(c, miner, verdict.code === 'WRONG' ? proofFailure.wrong : proofFailure.malformed)
   }
 }
@@ -100,7 +101,7 @@ function voidChallenge(c: C, miner: Address): void {
   c.emit.ChallengeVoided(miner, challenge.field('epoch').get())
 }
 
-function pass(c: C, miner: Address): void {
+function pass(c: C, miner: Address, cost: bigint): void {
   const challenge = c.s.challenges.at(miner)
   const { worker, epoch } = challenge.get()
   challenge.update({ state: challengeState.passed })
@@ -109,8 +110,7 @@ function pass(c: C, miner: Address): void {
   record.update({ passed, failedInRow: 0, missedInRow: 0, lastPassedEpoch: epoch })
   c.emit.ProofPassed(miner, epoch)
   c.ask(miners).setOffline(miner, false)
-  const power = c.ask(miners).earningPowerOf(miner)
-  earn(c, miner, power)
+  earn(c, miner, c.ask(miners).earningPowerOf(miner), cost)
   c.ask(teeWorkers).credit(worker, proofPoints(c, miner))
 }
 

@@ -15,36 +15,44 @@ const SETTLED_PER_CALL = 8
 /** Vestings that one era's settlement finds over: more than one begins, so that the list does not grow without end. */
 const ENDED_PER_SETTLEMENT = 2
 
-export function earn(c: C, miner: Address, points: bigint): void {
+/** @param cost of the proof's transaction, which the pot gives back */
+export function earn(c: C, miner: Address, points: bigint, cost: bigint): void {
   settle(c, miner)
-  if (points === 0n) return
+  if (points === 0n && cost === 0n) return
   const era = BigInt(c.block.era)
   const account = c.s.rewards.at(miner)
   const { earnedCount, settledCount } = account.get()
   const last = earnedCount > settledCount ? c.s.earned.at(miner).at(earnedCount - 1) : undefined
   if (last?.field('era').get() === era) {
-    last.update({ points: last.field('points').get() + points })
+    last.update({ points: last.field('points').get() + points, costs: last.field('costs').get() + cost })
   } else {
-    c.s.earned.at(miner).at(earnedCount).set({ era, points })
+    c.s.earned.at(miner).at(earnedCount).set({ era, points, costs: cost })
     account.update({ earnedCount: earnedCount + 1 })
   }
   c.s.eraPoints.set(era, c.s.eraPoints.get(era) + points)
+  c.s.eraCosts.set(era, c.s.eraCosts.get(era) + cost)
 }
 
 interface Earned {
   readonly era: bigint
   readonly points: bigint
+  readonly costs: bigint
 }
 
-/** What points of an era come to, or undefined while its pot is not known. */
-function shareOf(c: C, { era, points }: Earned): { nowAmount: bigint; lockedAmount: bigint } | undefined {
+/**
+ * What a miner gets of an era, or undefined while its pot is not known: first the costs of all proofs that passed, then the
+ * rest by points.
+ */
+function shareOf(c: C, { era, points, costs }: Earned): { nowAmount: bigint; lockedAmount: bigint } | undefined {
   const service = c.ask(treasury)
   // An era that runs still brings points.
   if (era >= BigInt(c.block.era) || !service.isIssued(Number(era))) return undefined
   const pot = service.eraPot('miners', Number(era))
-  const share = (pot * points) / c.s.eraPoints.get(era)
+  const allCosts = c.s.eraCosts.get(era)
+  if (allCosts > pot) return { nowAmount: (pot * costs) / allCosts, lockedAmount: 0n }
+  const share = points === 0n ? 0n : ((pot - allCosts) * points) / c.s.eraPoints.get(era)
   const nowAmount = (share * BigInt(c.params.audit.rewardNow)) / BASIS_POINTS
-  return { nowAmount, lockedAmount: share - nowAmount }
+  return { nowAmount: costs + nowAmount, lockedAmount: share - nowAmount }
 }
 
 /** Turns points of eras that are over into money. */
@@ -54,8 +62,9 @@ export function settle(c: C, miner: Address): void {
     const { earnedCount, settledCount, freed } = account.get()
     if (settledCount === earnedCount) return
     const earned = c.s.earned.at(miner).at(settledCount)
-    const { era, points } = earned.get()
-    const share = shareOf(c, { era, points })
+    const values = earned.get()
+    const { era } = values
+    const share = shareOf(c, values)
     if (share === undefined) return
     account.update({ settledCount: settledCount + 1, freed: freed + share.nowAmount })
     earned.clear()
@@ -126,11 +135,11 @@ export function rewardsOf(c: C, miner: Address): { claimable: bigint; locked: bi
     vest(amount, fromEpoch)
   }
   for (let i = settledCount; i < earnedCount; i++) {
-    const { era, points } = c.s.earned.at(miner).at(i).get()
-    const share = shareOf(c, { era, points })
+    const earned = c.s.earned.at(miner).at(i).get()
+    const share = shareOf(c, earned)
     if (share === undefined) break
     free += share.nowAmount
-    vest(share.lockedAmount, vestsFrom(c, era))
+    vest(share.lockedAmount, vestsFrom(c, earned.era))
   }
   const locked = (rest + lock - 1n) / lock
   return { claimable: free + amounts - locked - taken, locked, paid }

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { bytesToHex, hexToBytes } from '@cumulus/bytes'
 import { minimal, type Params } from '@cumulus/params'
 import type { Address } from '@cumulus/types'
 import fc from 'fast-check'
+import { encodeFunctionData } from 'viem'
+import { intrinsicGas } from '../../src/chain/execute-transaction.ts'
 import { module } from '../../src/framework/index.ts'
 import { definition } from '../../src/modules/audit-state.ts'
 import { audit, minerCause, minerState, miners, modulesFor, storage, treasury } from '../../src/modules/index.ts'
@@ -20,9 +23,9 @@ class EarningNetwork extends AuditNetwork {
     super({ params, minerCount })
   }
 
-  earn(miner: Address, points: bigint): void {
+  earn(miner: Address, points: bigint, cost = 0n): void {
     const probe = module({ ...definition.definition, storage: definition.definition.storage }).onBlock((c) =>
-      earn(c as never, miner, points),
+      earn(c as never, miner, points, cost),
     )
     this.endHooks([probe])
   }
@@ -103,6 +106,49 @@ describe('a reward', () => {
     assert.equal(network.claim(one), network.world.getBalance(one) - own)
   })
 
+  it('gives back what accepted proofs cost before it is divided, as far as the pot goes', () => {
+    const network = new EarningNetwork()
+    network.earn(one, 1n, 500n)
+    network.earn(one, 0n, 300n)
+    network.earn(two, 3n, 200n)
+    network.nextEra()
+    const pot = network.pot(0) - 1_000n
+    const share = pot / 4n
+    assert.deepEqual(network.rewards(one), { claimable: 800n + share / 2n, locked: share - share / 2n, paid: 0n })
+    const dear = network.pot(0)
+    network.earn(one, 1n, dear)
+    network.earn(two, 1n, 3n * dear)
+    network.nextEra()
+    const before = network.rewards(two).claimable
+    assert.equal(before >= (network.pot(1) * 3n) / 4n, true)
+    const sum = network.claim(one) + network.claim(two)
+    assert.ok(sum <= network.pot(0) + network.pot(1))
+  })
+
+  it('covers the base fee of a proof’s transaction, but for a thousand gas', () => {
+    const network = new AuditNetwork()
+    network.registerWorker()
+    const { group, stripes } = network.store(4)
+    network.confirmAll({ group, stripes })
+    network.tick()
+    network.block = { ...network.block, baseFee: 7n }
+    const [miner, { entries }] = [...network.announced][0]!
+    const proof = network.prove(network.asked(miner))
+    const { gasUsed } = network.submit(miner, proof)
+    const args = [entries, 0n, bytesToHex(proof)] as const
+    const data = hexToBytes(encodeFunctionData({ abi: audit.abi, functionName: 'submitProof', args }))
+    const { intrinsic } = intrinsicGas({ to: audit.address, data, accessList: [], authorizations: [] })
+    network.toEpoch(ERA)
+    network.tick()
+    // All points of the era are its own: what it gets above the halves of the pot is the cost.
+    const { claimable, locked } = network.rewards(miner)
+    const pot = network.call(treasury, 'eraPotOf', [1, 0n])
+    assert.ok(claimable + locked <= pot && claimable + locked >= pot - 1n)
+    const cost = claimable - locked
+    const paid = (gasUsed + intrinsic) * 7n
+    assert.ok(cost <= paid && cost > paid - 7n * 1_000n, `${cost} of ${paid}`)
+  })
+
   it('waits until the era’s pot is known', () => {
     const network = new EarningNetwork()
     network.earn(one, 1n)
@@ -123,7 +169,12 @@ describe('a reward', () => {
     const step = fc.oneof(
       {
         weight: 3,
-        arbitrary: fc.record({ do: fc.constant('earn' as const), miner: fc.nat(2), points: fc.bigInt(0n, 10n ** 9n) }),
+        arbitrary: fc.record({
+          do: fc.constant('earn' as const),
+          miner: fc.nat(2),
+          points: fc.bigInt(0n, 10n ** 9n),
+          cost: fc.oneof(fc.constant(0n), fc.bigInt(0n, 10n ** 24n)),
+        }),
       },
       { weight: 2, arbitrary: fc.record({ do: fc.constant('claim' as const), miner: fc.nat(2) }) },
       { weight: 2, arbitrary: fc.record({ do: fc.constant('era' as const), eras: fc.integer({ min: 1, max: 4 }) }) },
@@ -141,7 +192,7 @@ describe('a reward', () => {
         const claimed = [0n, 0n, 0n]
         for (const one of steps) {
           for (const network of [often, seldom]) {
-            if (one.do === 'earn') network.earn(account(one.miner + 1), one.points)
+            if (one.do === 'earn') network.earn(account(one.miner + 1), one.points, one.cost)
             else if (one.do === 'era') network.nextEra(one.eras)
             else if (one.do === 'epochs') {
               const left = ERA - (network.block.epoch % ERA) - 1
