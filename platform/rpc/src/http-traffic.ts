@@ -3,6 +3,7 @@ import { errorText } from './dispatcher.ts'
 import type { RpcLimits } from './limits.ts'
 import type { RpcMetrics } from './metrics.ts'
 import { overLimit, RpcError } from './rpc-error.ts'
+import type { UnreadAnswers } from './unread-answers.ts'
 
 export interface HttpAnswer {
   readonly status: number
@@ -17,17 +18,13 @@ export interface HttpAnswer {
 export class HttpTraffic {
   readonly #limits: RpcLimits
   readonly #metrics: RpcMetrics
+  readonly #unread: UnreadAnswers
   #bodyBytes = 0
-  #responseBytes = 0
 
-  constructor(limits: RpcLimits, metrics: RpcMetrics) {
+  constructor(limits: RpcLimits, metrics: RpcMetrics, unread: UnreadAnswers) {
     this.#limits = limits
     this.#metrics = metrics
-  }
-
-  /** Bytes held for clients now. */
-  get counts() {
-    return { bodyBytes: this.#bodyBytes, responseBytes: this.#responseBytes }
+    this.#unread = unread
   }
 
   /** @param work gets the body, and a signal that aborts when the client has gone */
@@ -79,25 +76,19 @@ export class HttpTraffic {
   }
 
   #send(response: ServerResponse, status: number, text: string): void {
-    const { responseBytesTotalMax, responseTimeoutMs } = this.#limits
-    if (this.#responseBytes + text.length > responseBytesTotalMax) {
-      const error = overLimit(
-        'response_bytes_total',
-        `${this.#responseBytes} bytes of answers wait to be read; try again`,
-      )
-      this.#metrics.limitHits.inc({ limit: 'response_bytes_total' })
-      this.refuse(response, 503, error)
+    const give = this.#unread.take(text.length)
+    if (!give) {
+      this.refuse(response, 503, overLimit('response_bytes_total', 'too many answers wait to be read; try again'))
       return
     }
-    this.#responseBytes += text.length
     const timer = setTimeout(() => {
       this.#metrics.limitHits.inc({ limit: 'response_time' })
       response.destroy()
-    }, responseTimeoutMs)
+    }, this.#limits.responseTimeoutMs)
     timer.unref()
     response.once('close', () => {
       clearTimeout(timer)
-      this.#responseBytes -= text.length
+      give()
     })
     response.writeHead(status, { 'content-type': 'application/json' }).end(text)
   }

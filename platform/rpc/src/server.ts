@@ -16,6 +16,7 @@ import { RpcMetrics } from './metrics.ts'
 import { type AccessRules, allowedOrigin, defaultAccess, isKnownHost } from './origin.ts'
 import { RpcError } from './rpc-error.ts'
 import { SocketSession } from './socket-session.ts'
+import { UnreadAnswers } from './unread-answers.ts'
 
 interface RpcServerComponents {
   readonly chain: ChainView
@@ -64,6 +65,7 @@ class HttpRpcServer implements RpcServer {
   readonly #metrics: RpcMetrics
   readonly #health: RpcServerComponents['health']
   readonly #filters: Filters
+  readonly #unread: UnreadAnswers
   readonly #traffic: HttpTraffic
   readonly #verifier: Verifier | undefined
   readonly #api: EtherscanApi
@@ -79,7 +81,8 @@ class HttpRpcServer implements RpcServer {
     this.#access = { ...defaultAccess, ...init.access }
     this.#metrics = new RpcMetrics(metrics)
     this.#health = health
-    this.#traffic = new HttpTraffic(limits, this.#metrics)
+    this.#unread = new UnreadAnswers(limits.responseBytesTotalMax, this.#metrics)
+    this.#traffic = new HttpTraffic(limits, this.#metrics, this.#unread)
     this.#filters = new Filters(chain, limits, this.#metrics, init.nowMs ?? (() => performance.now()))
     this.#dispatcher = new Dispatcher(
       createMethods(new MethodContext(chain, limits, this.#filters)),
@@ -251,7 +254,7 @@ class HttpRpcServer implements RpcServer {
       return
     }
     this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
-      const session = new SocketSession(webSocket, this.#dispatcher, this.#limits, this.#metrics)
+      const session = new SocketSession(webSocket, this.#dispatcher, this.#limits, this.#metrics, this.#unread)
       this.#sessions.add(session)
       this.#metrics.sockets.set(this.#sessions.size)
       webSocket.on('close', () => {

@@ -7,6 +7,7 @@ import type { RpcLimits } from './limits.ts'
 import type { SubscriberSocket } from './method.ts'
 import type { RpcMetrics } from './metrics.ts'
 import { overLimit } from './rpc-error.ts'
+import type { UnreadAnswers } from './unread-answers.ts'
 
 interface Subscription {
   readonly kind: string
@@ -20,12 +21,20 @@ export class SocketSession implements SubscriberSocket {
   readonly #socket: WebSocket
   readonly #limits: RpcLimits
   readonly #metrics: RpcMetrics
+  readonly #unread: UnreadAnswers
   readonly #subscriptions = new Map<Hex, Subscription>()
   readonly #closed = new AbortController()
   #answering = 0
   #isAlive = true
 
-  constructor(socket: WebSocket, dispatcher: Dispatcher, limits: RpcLimits, metrics: RpcMetrics) {
+  constructor(
+    socket: WebSocket,
+    dispatcher: Dispatcher,
+    limits: RpcLimits,
+    metrics: RpcMetrics,
+    unread: UnreadAnswers,
+  ) {
+    this.#unread = unread
     this.#socket = socket
     this.#limits = limits
     this.#metrics = metrics
@@ -93,12 +102,20 @@ export class SocketSession implements SubscriberSocket {
 
   #send(text: string): void {
     if (this.#socket.readyState !== this.#socket.OPEN) return
-    this.#socket.send(text)
+    // One large answer may pass the bound: what counts is what the peer has left unread before it.
     if (this.#socket.bufferedAmount > this.#limits.socketBufferedBytesMax) {
       this.#metrics.limitHits.inc({ limit: 'socket_buffered' })
-      this.#endSubscriptions()
-      this.#socket.terminate()
+      this.#giveUp()
+      return
     }
+    const give = this.#unread.take(text.length)
+    if (give) this.#socket.send(text, give)
+    else this.#giveUp()
+  }
+
+  #giveUp(): void {
+    this.#endSubscriptions()
+    this.#socket.terminate()
   }
 
   #endSubscriptions(): void {

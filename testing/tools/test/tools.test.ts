@@ -18,9 +18,20 @@ describe('tools of contract developers, unchanged', () => {
   after(() => made.chain.remove())
 
   describe('a Hardhat 3 project', () => {
+    let token: string
     it('deploys what it compiled, uses it, reads its events, and is told why it is refused', async () => {
       const out = await made.project.hardhat('run', 'scripts/life.js', '--network', 'cumulus', '--no-compile')
-      assert.match(out, /"token":"0x[0-9a-f]{40}"/)
+      token = out.match(/"token":"(0x[0-9a-f]{40})"/)![1]!
+    })
+
+    it('verifies its source on the node, once', async () => {
+      const args = ['verify', 'etherscan', '--network', 'cumulus', token, 'Votes', 'VOTE', String(10n ** 21n)]
+      assert.match(await made.project.hardhat(...args), /verified/i)
+      const answer = await fetch(`${made.chain.url}/api?module=contract&action=getabi&address=${token}`)
+      const { status, result } = (await answer.json()) as { status: string; result: string }
+      assert.equal(status, '1')
+      assert.ok(result.includes('delegateBySig'))
+      assert.match(await made.project.hardhat(...args), /already been verified/i)
     })
   })
   ethersUser(bench)
