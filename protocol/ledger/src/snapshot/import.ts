@@ -1,4 +1,5 @@
 import { ByteReader, ByteWriter, equalBytes, utf8Encode } from '@cumulus/bytes'
+import { blockWrites } from '../chain/block-store.ts'
 import { encodeHeader, type HashedHeader } from '../chain/header.ts'
 import { META, u64Key } from '../chain/keys.ts'
 import { decodeAccount } from '../state/account.ts'
@@ -10,6 +11,7 @@ import { bytesToInteger } from '../trie/rlp.ts'
 import { StateTrie } from '../trie/state-trie.ts'
 import { EMPTY_ROOT } from '../trie/trie.ts'
 import { decodeChunk, hasCode, SNAPSHOT_START, type SnapshotCursor, verifyChunk } from './chunk.ts'
+import type { BlockContent } from './content.ts'
 
 const PROGRESS = utf8Encode('snapshot')
 const BASE = utf8Encode('base')
@@ -113,9 +115,10 @@ export class SnapshotImport {
    * Makes the block the head of the chain.
    *
    * @param headers the block's own and those before it: contracts may ask for the hashes of 256
+   * @param content of the block, checked against its header
    * @throws Error if the state does not add up to the block's root, although every chunk did
    */
-  finish(headers: readonly HashedHeader[], genesisHash: Uint8Array): void {
+  finish(headers: readonly HashedHeader[], content: BlockContent, genesisHash: Uint8Array): void {
     const { root, next } = this.#progress
     const { number, stateRoot } = this.#header
     if (next || !equalBytes(root, stateRoot)) throw new Error(`the state is not that of block ${number}`)
@@ -124,7 +127,7 @@ export class SnapshotImport {
       { table: 'number', key: header.hash, value: u64Key(header.number) },
     ])
     writes.push(
-      { table: 'meta', key: META.head, value: u64Key(number) },
+      ...blockWrites(this.#header, content.transactions, content.receipts),
       { table: 'meta', key: META.genesis, value: genesisHash },
       { table: 'meta', key: BASE, value: u64Key(number) },
       { table: 'meta', key: PROGRESS, value: undefined },

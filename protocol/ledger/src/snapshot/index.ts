@@ -8,5 +8,6 @@ export {
   type SnapshotSlot,
   verifyChunk,
 } from './chunk.ts'
+export { type BlockContent, decodeForeignContent } from './content.ts'
 export { SnapshotImport, type SnapshotProgress, snapshotBase, snapshotProgress } from './import.ts'
 export { type SnapshotSource, type SnapshotWriteInit, writeSnapshot } from './write.ts'

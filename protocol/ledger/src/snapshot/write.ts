@@ -25,9 +25,10 @@ export interface SnapshotWriteInit {
 }
 
 const TARGET_BYTES = SNAPSHOT_CHUNK_BYTES_MAX - 128 * 2 ** 10
-const HASHES_MAX = 250_000
-/** Keys read between two pauses. */
+const HASHES_MAX = 65_536
+/** Keys read between two pauses, and entries and slots written. */
 const PAGE_KEYS = 500
+const ENTRIES_PER_PAUSE = 128
 /** Codes remembered as written; beyond, they are written again. */
 const CODES_MAX = 100_000
 /** What an entry has besides its lists. */
@@ -49,6 +50,8 @@ export function* writeSnapshot(
   let first: SnapshotCursor = SNAPSHOT_START
   let entries: SnapshotEntry[] = []
   let bytes = 0
+  let work = 0
+  const isDue = () => ++work % ENTRIES_PER_PAUSE === 0
   const close = (end: { isLast: boolean; cutAt?: Uint8Array }): Uint8Array => {
     const last = entries.at(-1)
     const lastKey = last && keccak256(last.address)
@@ -74,6 +77,7 @@ export function* writeSnapshot(
       yield undefined
       continue
     }
+    if (isDue()) yield undefined
     const { key: address } = found
     const rlp = source.get('account', address)!.slice()
     const account = decodeAccount(rlp)
@@ -93,6 +97,7 @@ export function* writeSnapshot(
         yield undefined
         continue
       }
+      if (isDue()) yield undefined
       if (bytes + 65 > targetBytes && slots.length > 0) {
         yield close({ isLast: false, cutAt: lastSlot! })
         open(undefined)

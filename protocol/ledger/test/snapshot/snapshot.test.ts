@@ -22,6 +22,7 @@ import { StateTrie } from '../../src/trie/state-trie.ts'
 import { EMPTY_ROOT } from '../../src/trie/trie.ts'
 
 const ID = new Uint8Array(32).fill(1)
+const EMPTY = { transactions: [], receipts: [] }
 const TABLES = ['account', 'slot', 'code', 'node'] as const
 
 interface Spec {
@@ -75,7 +76,7 @@ function importOf(state: ReturnType<typeof stateOf>, chunks: readonly Uint8Array
   const store = new MemoryLedgerStore()
   const snapshot = new SnapshotImport(store, state.header, ID)
   for (const chunk of chunks) snapshot.add(chunk)
-  snapshot.finish([state.header], new Uint8Array(32))
+  snapshot.finish([state.header], EMPTY, new Uint8Array(32))
   return store
 }
 
@@ -133,11 +134,11 @@ describe('a snapshot', () => {
     for (let i = 0; i < chunks.length; i++) {
       const snapshot = new SnapshotImport(store, state.header, ID)
       assert.equal(snapshot.count, i)
-      assert.throws(() => snapshot.finish([state.header], new Uint8Array(32)))
+      assert.throws(() => snapshot.finish([state.header], EMPTY, new Uint8Array(32)))
       snapshot.add(chunks[i]!)
     }
     assert.equal(snapshotProgress(store)!.count, chunks.length)
-    new SnapshotImport(store, state.header, ID).finish([state.header], new Uint8Array(32))
+    new SnapshotImport(store, state.header, ID).finish([state.header], EMPTY, new Uint8Array(32))
     assertSameState(state.store, store)
     assert.equal(snapshotProgress(store), undefined)
     assert.equal(snapshotBase(store), 7n)
