@@ -6,6 +6,8 @@ export type ExecutionErrorCode =
   | 'GENESIS_MALFORMED'
   /** The folder holds the chain of another genesis. */
   | 'GENESIS_MISMATCH'
+  /** A snapshot was not read to its end: the folder holds no chain yet. */
+  | 'SNAPSHOT_UNFINISHED'
   /** Another process has this folder open. */
   | 'FOLDER_IN_USE'
   /** A file with a secret of the validator is missing, open to others, or holds none. */

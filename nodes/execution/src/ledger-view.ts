@@ -41,6 +41,8 @@ import { MempoolView } from './mempool-view.ts'
 import { viewTransaction } from './view-transaction.ts'
 
 interface LedgerViewComponents {
+  /** The block whose state the chain here began with; what lies before it was never here. */
+  readonly base?: bigint
   /** Nodes that this one is connected to; none if absent. */
   readonly peerCount?: () => number
   /** How far a node that follows others is behind them; undefined at the tip. Absent: this node is the tip. */
@@ -77,12 +79,14 @@ export class LedgerView implements ChainView {
   readonly #ledger: Ledger
   readonly #mempool: Mempool
   readonly #certificates: Pick<CertificateStore, 'highest'> | undefined
+  readonly #base: bigint | undefined
   readonly #recent = new Map<bigint, RecentBlock>()
   readonly #blockListeners = new Set<(block: ViewBlock) => void>()
 
   constructor(components: LedgerViewComponents) {
     const { ledger, mempool, certificates, consensus, clientVersion, status, peerCount, syncing } = components
     this.#certificates = certificates
+    this.#base = components.base
     this.consensus = consensus
     this.#ledger = ledger
     this.#mempool = mempool
@@ -121,6 +125,7 @@ export class LedgerView implements ChainView {
   }
 
   bloom(number: bigint): Uint8Array | undefined {
+    this.#requireKept(number)
     return this.#recent.get(number)?.block.logsBloom ?? this.#ledger.header(number)?.logsBloom
   }
 
@@ -129,6 +134,7 @@ export class LedgerView implements ChainView {
   }
 
   raw(number: bigint): RawBlock | undefined {
+    this.#requireKept(number)
     const stored = this.#ledger.block(number)
     if (!stored) return undefined
     const { header, transactions, receipts } = stored
@@ -186,9 +192,18 @@ export class LedgerView implements ChainView {
     return this.#mempool.onAdded(({ hash }) => listener(bytesToHex(hash)))
   }
 
+  /** @throws RpcError NOT_FOUND for a block that a node without snapshot would have */
+  #requireKept(number: bigint): void {
+    if (this.#base === undefined || number >= this.#base || number < 0n) return
+    throw new RpcError('NOT_FOUND', `block ${number} is not kept here: this node began with block ${this.#base}`, {
+      data: { code: 'BEFORE_SNAPSHOT', oldest: this.#base.toString() },
+    })
+  }
+
   #at(number: bigint): RecentBlock | undefined {
     let recent = this.#recent.get(number)
     if (!recent) {
+      this.#requireKept(number)
       const stored = this.#ledger.block(number)
       if (!stored) return undefined
       recent = { block: viewBlock(stored), receipts: viewReceipts(stored) }

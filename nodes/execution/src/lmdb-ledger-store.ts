@@ -45,6 +45,21 @@ export class LmdbLedgerStore implements LedgerStore {
     return [...this.#tables.get(table)!.getKeys({ start: from, end: before, limit, snapshot: false })]
   }
 
+  /**
+   * The tables as they are now, whatever is written later, until it is closed. LMDB uses no page again that this may
+   * read: the file grows meanwhile, so close it soon.
+   */
+  readSnapshot(): Pick<LedgerStore, 'get' | 'keys'> & { close(): void } {
+    const transaction = this.#root.useReadTransaction()
+    return {
+      get: (table, key) => this.#tables.get(table)!.get(key, { transaction }),
+      keys: (table, from, before, limit) => [
+        ...this.#tables.get(table)!.getKeys({ start: from, end: before, limit, transaction }),
+      ],
+      close: () => transaction.done(),
+    }
+  }
+
   write(batch: readonly LedgerWrite[]): void {
     try {
       this.#root.transactionSync(() => {

@@ -1,13 +1,24 @@
 import { predeploysFor } from '@cumulus/contracts'
-import { type Genesis, Ledger, LedgerError, ModuleRegistry, modulesFor } from '@cumulus/ledger'
+import {
+  type Genesis,
+  Ledger,
+  LedgerError,
+  type LedgerStore,
+  ModuleRegistry,
+  modulesFor,
+  snapshotProgress,
+} from '@cumulus/ledger'
 import { createBreather } from './breather.ts'
 import { ExecutionError } from './execution-error.ts'
 import { type GenesisFile, paramsOf } from './genesis-file.ts'
-import type { LmdbLedgerStore } from './lmdb-ledger-store.ts'
 
 /** Opens the chain of a genesis in a store, or begins it there. */
-export async function openLedger(store: LmdbLedgerStore, genesis: GenesisFile, dir: string): Promise<Ledger> {
+export async function openLedger(store: LedgerStore, genesis: GenesisFile, dir: string): Promise<Ledger> {
   const params = paramsOf(genesis)
+  if (snapshotProgress(store)) {
+    const message = `${dir} holds a part of a snapshot: start a full node there first`
+    throw new ExecutionError('SNAPSHOT_UNFINISHED', message, { dir })
+  }
   try {
     return await Ledger.open({
       params,
