@@ -99,6 +99,30 @@ async function fetchProof(
   return checkCertificate(verifier, certificate, chainOf(records, first, last).at(-1)!)
 }
 
+/**
+ * What vouches for a block that we know: a certificate of it or of a descendant.
+ *
+ * @throws PeerFault, RemoteError, NetworkError
+ */
+export async function fetchCertificate(
+  peers: ChainPeers,
+  peer: ChainPeer,
+  header: HashedHeader,
+  verifier: CertificateVerifier,
+  signal: AbortSignal,
+): Promise<{ height: bigint; bytes: Uint8Array }> {
+  const limits = { count: HEADERS_PER_REPLY_MAX, bytes: 2 ** 20 }
+  const reply = await ask(peers, peer, FrameOp.getHeaders, header.number, limits, signal)
+  const records = blamed(() => decodeRecords(reply.meta, reply.body, limits.count))
+  const certificate = records.at(-1)?.certificate?.slice()
+  if (!certificate) throw new PeerFault('MISSING', `no certificate for block ${header.number} or those behind it`)
+  const chain = chainOf(records, header.number, undefined)
+  if (!equalBytes(chain[0]!.hash, header.hash)) {
+    throw new PeerFault('BAD_BLOCK', `another block ${header.number} than the one it told of`)
+  }
+  return checkCertificate(verifier, certificate, chain.at(-1)!)
+}
+
 /** Headers that follow each other, the first of them behind `parent` if that is known. */
 function chainOf(records: readonly BlockRecord[], first: bigint, parent: HashedHeader | undefined): HashedHeader[] {
   return records.map((record, index) => {

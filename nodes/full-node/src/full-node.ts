@@ -15,7 +15,7 @@ import {
   paramsOf,
   readGenesis,
 } from '@cumulus/execution'
-import type { Ledger } from '@cumulus/ledger'
+import { type Ledger, type LedgerStore, MemoryLedgerStore, snapshotBase, snapshotProgress } from '@cumulus/ledger'
 import { formatAddress, type Listener, listen, PeerIdentity, parseAddress } from '@cumulus/network'
 import { type AccessRules, type RpcLimits, type RpcServer, startRpcServer } from '@cumulus/rpc'
 import { type HealthReport, type Logger, type RoleContext, type RunningRole, writeFileAtomic } from '@cumulus/service'
@@ -23,9 +23,12 @@ import type { Address } from '@cumulus/types'
 import { BlockService } from './block-service.ts'
 import { ChainPeers, type ChainPeersLimits, type KnownPeer } from './chain-peers.ts'
 import { committeeVerifier } from './committee-verifier.ts'
+import type { CertificateVerifier } from './finality.ts'
 import { Follower, type FollowerLimits } from './follower.ts'
 import { FullNodeError } from './full-node-error.ts'
 import { type Gossip, startGossip } from './gossip.ts'
+import { SnapshotKeeper, type SnapshotKeeperLimits } from './snapshot-keeper.ts'
+import { type SnapshotSyncLimits, syncSnapshot } from './snapshot-sync.ts'
 import { TransactionForwarder } from './transaction-forwarder.ts'
 import { takeTransactions } from './transaction-intake.ts'
 
@@ -52,8 +55,21 @@ export interface FullNodeConfig {
   readonly peers?: readonly string[]
   /** Nodes whose word is taken without a certificate: for networks without a committee, and refused in others. */
   readonly trustedPeers?: readonly string[]
+  /**
+   * `sync`: an empty folder begins with the newest snapshot of the peers instead of the first block, if they have one.
+   * `make`: write down the state of each epoch for others; only of use with `listen`.
+   */
+  readonly snapshots?: {
+    readonly sync?: boolean
+    readonly make?: boolean
+    readonly limits?: Partial<SnapshotKeeperLimits>
+  }
   readonly mempool?: Partial<MempoolLimits>
-  readonly limits?: { readonly peers?: Partial<ChainPeersLimits>; readonly follower?: Partial<FollowerLimits> }
+  readonly limits?: {
+    readonly peers?: Partial<ChainPeersLimits>
+    readonly follower?: Partial<FollowerLimits>
+    readonly snapshotSync?: Partial<SnapshotSyncLimits>
+  }
 }
 
 /** The head may be this old before health says so: the network may be quiet for a heartbeat, and disks stall. */
@@ -93,7 +109,13 @@ async function run(
   const identity = await PeerIdentity.loadOrCreate(dir)
   const store = new LmdbLedgerStore(dir)
   closing.push(() => store.close())
+  const committee = committeeOf(genesis)
+  const verifier = committee && committeeVerifier(committee)
+  if (snapshotProgress(store) || (config.snapshots?.sync && isEmpty(store))) {
+    await beginWithSnapshot({ config, genesis, known, identity, store, verifier, log, signal })
+  }
   const ledger = await openLedger(store, genesis, dir)
+  const base = snapshotBase(store)
   const state = {
     nonce: (address: Address) => ledger.getNonce(address),
     balance: (address: Address) => ledger.getBalance(address),
@@ -102,18 +124,34 @@ async function run(
   const { chainId } = params
   const mempool = await openMempool({ chainId, state, metrics, log, dir, limits: config.mempool })
   closing.push(() => mempool.close())
-  const committee = committeeOf(genesis)
   const certificates = committee && new CertificateStore(dir)
   if (certificates) closing.push(() => certificates.close())
-  const finality = committee && certificates && { verifier: committeeVerifier(committee), certificates }
+  const finality = verifier && certificates && { verifier, certificates }
+  const keeper = config.snapshots?.make
+    ? new SnapshotKeeper(
+        {
+          dir,
+          params,
+          genesisMs: genesis.timeMs,
+          readSnapshot: () => store.readSnapshot(),
+          log: log.child({ part: 'snapshots' }),
+          metrics,
+        },
+        config.snapshots.limits,
+      )
+    : undefined
+  await keeper?.open()
+  if (keeper) closing.push(() => keeper.close())
 
   const service = new BlockService({
     chain: ledger,
     store,
     certificates,
     transactions: (raws) => takeTransactions(mempool, raws),
+    handlers: keeper?.handlers,
     metrics,
   })
+  if (base !== undefined) service.setLowest(base)
   const peers = new ChainPeers(
     {
       identity,
@@ -149,6 +187,7 @@ async function run(
     headTimestampMs: ledger.head.timestampMs,
     mempool: { ...mempool.counts(), bytes: mempool.bytes, forwarding: forwarder.waitingCount },
     sync: follower.status(),
+    snapshots: { base: base?.toString(), kept: keeper?.heights.map(String) },
     peers: peers.status(),
     gossip: gossip?.status(),
     rpc: rpc?.counts,
@@ -157,6 +196,7 @@ async function run(
   const view = new LedgerView({
     ledger,
     mempool,
+    base,
     certificates,
     consensus: certificates && consensusView(genesis, certificates, () => follower.status()),
     clientVersion,
@@ -165,6 +205,7 @@ async function run(
     syncing: () => follower.syncing(),
   })
 
+  if (keeper) view.onBlock(() => keeper.onBlock(ledger.head))
   // Ends with the caller's signal, or with the first part that fails.
   const ending = new AbortController()
   const endSignal = AbortSignal.any([signal, ending.signal])
@@ -252,6 +293,39 @@ function knownPeers(config: FullNodeConfig, { committee }: GenesisFile): KnownPe
     }),
   )
   return [...trusted, ...named(config.peers, false), ...members]
+}
+
+function isEmpty(store: LedgerStore): boolean {
+  return store.keys('meta', new Uint8Array(0), new Uint8Array(64).fill(0xff), 1).length === 0
+}
+
+/** Reads the newest snapshot of the peers into the store; without any, the store stays as it is. */
+async function beginWithSnapshot(init: {
+  readonly config: FullNodeConfig
+  readonly genesis: GenesisFile
+  readonly known: readonly KnownPeer[]
+  readonly identity: PeerIdentity
+  readonly store: LedgerStore
+  readonly verifier: CertificateVerifier | undefined
+  readonly log: Logger
+  readonly signal: AbortSignal
+}): Promise<void> {
+  const { config, genesis, known, identity, store, verifier, signal } = init
+  const log = init.log.child({ part: 'snapshot' })
+  const { genesisHash } = await openLedger(new MemoryLedgerStore(), genesis, config.dir)
+  const peers = new ChainPeers({ identity, genesisHash, handlers: {}, log }, config.limits?.peers)
+  for (const peer of known) peers.add(peer)
+  const ending = new AbortController()
+  const ended = AbortSignal.any([signal, ending.signal])
+  const running = peers.run({ signal: ended })
+  try {
+    const components = { store, genesisHash, peers, verifier, log }
+    const header = await syncSnapshot(components, { signal: ended }, config.limits?.snapshotSync)
+    if (!header) log.warn('no peer has a snapshot: all blocks since the first are fetched and executed')
+  } finally {
+    ending.abort()
+    await running
+  }
 }
 
 function healthOf(ledger: Ledger, peers: ChainPeers, follower: Follower, slotMs: number): HealthReport {

@@ -43,6 +43,19 @@ export {
   startGossip,
 } from './gossip.ts'
 export {
+  defaultSnapshotKeeperLimits,
+  SnapshotKeeper,
+  type SnapshotKeeperComponents,
+  type SnapshotKeeperLimits,
+} from './snapshot-keeper.ts'
+export { decodeManifest, type SnapshotManifest } from './snapshot-manifest.ts'
+export {
+  defaultSnapshotSyncLimits,
+  type SnapshotSyncComponents,
+  type SnapshotSyncLimits,
+  syncSnapshot,
+} from './snapshot-sync.ts'
+export {
   defaultForwarderLimits,
   type ForwarderComponents,
   type ForwarderLimits,
