@@ -34,6 +34,8 @@ interface MemberInit {
 export interface OpenMember {
   readonly orderer: R2sOrderer
   readonly port: number
+  /** Calls back after each certificate that was stored. */
+  onCertified(listener: () => void): void
   /** After the orderer has ended. */
   close(): Promise<void>
 }
@@ -84,7 +86,10 @@ export async function openMember(init: MemberInit): Promise<OpenMember> {
         return verdicts
       },
     })
-    orderer.onCertified(() => service.announce())
+    const certified: (() => void)[] = [() => service.announce()]
+    orderer.onCertified(() => {
+      for (const tell of certified) tell()
+    })
     const { host, port } = config.peer ?? members[index]!.address
     listener = await listen({
       host,
@@ -96,7 +101,7 @@ export async function openMember(init: MemberInit): Promise<OpenMember> {
       metrics,
     })
     const { close } = listener
-    return { orderer, port: listener.port, close }
+    return { orderer, port: listener.port, onCertified: (tell) => void certified.push(tell), close }
   } catch (error) {
     await listener?.close()
     await coin.close()

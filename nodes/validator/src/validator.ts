@@ -24,6 +24,7 @@ import type { Address } from '@cumulus/types'
 import { findSeat } from './committee-seat.ts'
 import type { R2sOrdererInit } from './consensus/r2s-orderer.ts'
 import { openMember } from './open-member.ts'
+import { type Followers, serveFollowers } from './serve-followers.ts'
 import { SingleOrderer } from './single-orderer.ts'
 
 export interface ValidatorConfig {
@@ -45,8 +46,13 @@ export interface ValidatorConfig {
   /** Least time between two chain blocks. */
   readonly spacingMs?: number
   readonly mempool?: Partial<MempoolLimits>
-  /** Where members of the committee and full nodes reach this one. Default: the address that the genesis names. */
+  /**
+   * Where members of the committee and full nodes reach this one. Default: the address that the genesis names; a validator
+   * that orders alone serves full nodes only if this is given.
+   */
   readonly peer?: { readonly host: string; readonly port: number }
+  /** The control network, where full nodes find each other; validators are where they begin. Absent: not taken part in. */
+  readonly gossip?: { readonly host: string; readonly port: number; readonly bootstrap?: readonly string[] }
   /** Pace of the committee; see `R2sOrdererInit`. */
   readonly pace?: R2sOrdererInit
 }
@@ -112,7 +118,8 @@ async function run(
   const orderer: Orderer = member?.orderer ?? singleOrderer(config, params, ledger, mempool, heartbeatMs)
 
   let rpc: RpcServer | undefined
-  const status = () => statusOf(params, genesis, ledger, mempool, orderer, rpc)
+  let followers: Followers | undefined
+  const status = () => ({ ...statusOf(params, genesis, ledger, mempool, orderer, rpc), ...followers?.status() })
   const health = () => healthOf(ledger, heartbeatMs)
   const view = new LedgerView({
     ledger,
@@ -128,6 +135,19 @@ async function run(
     { verification: { dir: `${config.dir}/sources` }, ...config.rpc },
   )
   closing.push(() => rpc.close())
+
+  followers = await serveFollowers({
+    config,
+    genesis,
+    ledger,
+    store,
+    certificates,
+    mempool,
+    view,
+    member,
+    context,
+  })
+  closing.push(() => followers?.close())
 
   // Ends with the caller's signal, or with the first part that fails.
   const ending = new AbortController()
@@ -145,7 +165,7 @@ async function run(
   // Whoever waits for `stopped` gets the error; nobody need wait.
   stopped.catch(() => {})
   log.info('validator ready', { rpcPort: rpc.port, height: ledger.head.number, chainId, orderer: orderer.kind })
-  return { ports: { rpc: rpc.port, ...(member && { peer: member.port }) }, status, health, stopped }
+  return { ports: { rpc: rpc.port, ...(member && { peer: member.port }), ...followers.ports }, status, health, stopped }
 }
 
 function singleOrderer(

@@ -10,7 +10,7 @@ await startValidator(
     dir: dir!,
     genesis: parseGenesis(JSON.parse(await readFile(genesis!, 'utf8'))),
     rpc: { host: '127.0.0.1', port: 0 },
-    pace: { minRoundMs: 20, idleRoundMs: 60 },
+    pace: { minRoundMs: 20, idleRoundMs: 100 },
   },
   {
     signal: new AbortController().signal,

@@ -78,7 +78,7 @@ describe('a committee of four with a member', () => {
 
   it('that is killed again and again never signs two blocks of one round, and comes back each time', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'cumulus-killed-'))
-    const calm = { pace: { minRoundMs: 20, idleRoundMs: 60 } }
+    const calm = { pace: { minRoundMs: 20, idleRoundMs: 100 } }
     const seats = await testSeats(4)
     const genesis = committeeGenesis(seats)
     await writeGenesis(join(dir, 'genesis.json'), genesis)

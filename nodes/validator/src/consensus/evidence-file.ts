@@ -1,4 +1,6 @@
 import { appendFile, readFile } from 'node:fs/promises'
+import type { DoubleVote } from '@cumulus/certificate'
+import type { Evidence } from '@cumulus/r2s'
 
 /** Why a member is to be punished, as plain JSON. */
 export interface EvidenceRecord {
@@ -9,6 +11,27 @@ export interface EvidenceRecord {
   readonly foundAtMs: number
   /** Hex of what proves it. */
   readonly proof: Readonly<Record<string, string>>
+}
+
+export function equivocationRecord(evidence: Evidence, foundAtMs: number): EvidenceRecord {
+  const { author, round, firstDigest, firstSignature, secondDigest, secondSignature } = evidence
+  const proof = {
+    firstDigest: firstDigest.toHex(),
+    firstSignature: firstSignature.toHex(),
+    secondDigest: secondDigest.toHex(),
+    secondSignature: secondSignature.toHex(),
+  }
+  return { kind: 'equivocation', member: author, place: String(round), foundAtMs: Math.floor(foundAtMs), proof }
+}
+
+export function doubleVoteRecord({ member, votes: [first, second] }: DoubleVote, foundAtMs: number): EvidenceRecord {
+  const proof = {
+    firstHash: first.headerHash.toHex(),
+    firstSignature: first.signature.toHex(),
+    secondHash: second.headerHash.toHex(),
+    secondSignature: second.signature.toHex(),
+  }
+  return { kind: 'double-vote', member, place: first.height.toString(), foundAtMs: Math.floor(foundAtMs), proof }
 }
 
 /** One of each kind for each member is proof enough. */

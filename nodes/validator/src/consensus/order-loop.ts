@@ -162,10 +162,6 @@ export class OrderLoop {
           this.#wakeAt(effect.atMs)
           break
         case 'equivocation':
-          log.error('a member signed two blocks of one round', {
-            member: effect.evidence.author,
-            round: effect.evidence.round,
-          })
           hooks.equivocation(effect.evidence)
           break
         case 'bad-shares':

@@ -1,7 +1,6 @@
-import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { concatBytes, equalBytes } from '@cumulus/bytes'
-import type { Committee, DoubleVote } from '@cumulus/certificate'
+import { equalBytes } from '@cumulus/bytes'
+import type { Committee } from '@cumulus/certificate'
 import type { CertificateStore, DecidedBatch, Mempool, Orderer } from '@cumulus/execution'
 import { keccak256 } from '@cumulus/hash'
 import type { Transaction } from '@cumulus/ledger'
@@ -15,15 +14,7 @@ import {
   type Session,
 } from '@cumulus/network'
 import type { Params } from '@cumulus/params'
-import {
-  type Commit,
-  defaultR2sParams,
-  type Evidence,
-  encodeLogRecord,
-  encodePayload,
-  type R2sParams,
-  transactionsOf,
-} from '@cumulus/r2s'
+import { type Commit, defaultR2sParams, encodePayload, type R2sParams, transactionsOf } from '@cumulus/r2s'
 import type { Logger, Metrics } from '@cumulus/service'
 import { verifyEd25519 } from '@cumulus/signature'
 import type { BlsKey } from '@cumulus/threshold'
@@ -32,9 +23,11 @@ import { CatchUp, rest } from './catch-up.ts'
 import { Certifier, type ExecutedChain } from './certifier.ts'
 import { type BatchParent, type BatchRules, batchesOf } from './chain-batches.ts'
 import type { CoinKeeper } from './coin-keeper.ts'
+import { CommitQueue } from './commit-queue.ts'
 import { ConsensusError } from './consensus-error.ts'
 import { type ConsensusGauges, type ConsensusMetrics, createConsensusMetrics } from './consensus-metrics.ts'
-import { EvidenceFile } from './evidence-file.ts'
+import { doubleVoteRecord, EvidenceFile, type EvidenceRecord, equivocationRecord } from './evidence-file.ts'
+import { dumpHalt } from './halt-dump.ts'
 import { LatencyWindow } from './latency-window.ts'
 import { type MemberAddress, Members } from './members.ts'
 import { OrderLoop, type OwnContents } from './order-loop.ts'
@@ -82,9 +75,7 @@ export interface R2sOrdererInit {
   readonly idleRoundMs?: number
 }
 
-/** Decided rounds that wait for execution: above this, own blocks wait too, and the whole committee goes at the pace of execution. */
-const COMMITS_MAX = 1_024
-/** Decided rounds that are forgotten, all of them, where even that did not help. */
+/** So many decided rounds wait for execution that the others must have gone on: their blocks are a shorter way. */
 const FORGOTTEN_COMMITS_MIN = 16_384
 /** Between two tries to join the order. */
 const FOLLOW_MS = 100
@@ -95,12 +86,6 @@ const LAG_CERTIFICATES_MAX = 64
 /** Transactions in one own block. */
 const OWN_TRANSACTIONS_MAX = 1_000
 
-interface WaitingCommit {
-  readonly commit: Commit
-  readonly arrivedAtMs: number
-  readonly hasContent: boolean
-}
-
 /**
  * A member of a committee that agrees on the order by R²S: what is decided becomes batches for execution, the same at all
  * members. Keeps its promises in a write-ahead log: killed at any moment, it never signs a round twice.
@@ -110,7 +95,6 @@ export class R2sOrderer implements Orderer {
   readonly members: Members
   readonly #components: R2sOrdererComponents
   readonly #rules: BatchRules
-  readonly #r2sParams: R2sParams
   readonly #clock = new SteadyClock()
   readonly #wal: WriteAheadLog
   readonly #found: FoundLog
@@ -124,8 +108,7 @@ export class R2sOrderer implements Orderer {
   readonly #commitTimes = new LatencyWindow()
   /** When own blocks of this run were made, by round. */
   readonly #madeAtMs = new Map<number, number>()
-  readonly #commits: WaitingCommit[] = []
-  #waitingContent = 0
+  readonly #commits = new CommitQueue()
   /** The chain block that the next batch follows: the head, or one below while the log tells what is in the chain already. */
   #parent: BatchParent
   /** Its place in the order; undefined before the first one. */
@@ -135,9 +118,7 @@ export class R2sOrderer implements Orderer {
   /** First round that the core has told or will tell. */
   #firstTold: number
   #mustRotate = false
-  #wake: () => void = () => {}
   #certified: () => void = () => {}
-  #caughtUp: (() => void) | undefined
   #failure: Error | undefined
   #dumping: Promise<void> | undefined
   #isReplaying = true
@@ -203,12 +184,11 @@ export class R2sOrderer implements Orderer {
         this.#certified()
       },
       diverged: (error) => this.#fail(error),
-      doubleVote: (evidence) => this.#foundDoubleVote(evidence),
+      doubleVote: (evidence) => this.#keepEvidence(doubleVoteRecord(evidence, nowMs())),
       metrics: this.#metrics,
       log,
       nowMs,
     })
-    this.#r2sParams = r2sParamsOf(params, members.length, init)
     this.#loop = new OrderLoop({
       config: {
         chainId: BigInt(params.chainId),
@@ -216,7 +196,7 @@ export class R2sOrderer implements Orderer {
         eraAnchor: chain.genesisHash,
         committeeSize: members.length,
         member: self,
-        params: this.#r2sParams,
+        params: r2sParamsOf(params, members.length, init),
         sign: (message) => identity.sign(message),
         verify: (author, message, signature) => verifyEd25519(signature, message, members[author]!.peerKey),
       },
@@ -225,7 +205,7 @@ export class R2sOrderer implements Orderer {
       members: this.members,
       clock: this.#clock,
       hooks: {
-        room: () => this.#room(),
+        room: () => this.#commits.room(),
         contents: (payloadBytesMax) => this.#contents(payloadBytesMax),
         committed: (commit) => this.#committed(commit),
         accepted: ({ header }) => {
@@ -235,9 +215,9 @@ export class R2sOrderer implements Orderer {
         returned: (block) => mempool.release(transactionsOf(block).map(keccak256)),
         behind: () => {
           this.#isBehind = true
-          this.#wake()
+          this.#commits.wake()
         },
-        equivocation: (evidence) => this.#foundEvidence(evidence),
+        equivocation: (evidence) => this.#keepEvidence(equivocationRecord(evidence, nowMs())),
         failed: (error) => this.#fail(error),
       },
       metrics: this.#metrics,
@@ -346,7 +326,7 @@ export class R2sOrderer implements Orderer {
       decidedRound: core.decidedRound,
       certifiedHeight: this.#certifier.certifiedHeight.toString(),
       commitMs: this.#commitTimes.percentiles(nowMs),
-      waitingCommits: this.#commits.length,
+      waitingCommits: this.#commits.count,
       isPressed: this.#isPressed,
       isBehind: this.#isBehind,
       isInquiring: core.inquiring,
@@ -372,7 +352,7 @@ export class R2sOrderer implements Orderer {
       decidedRound: core.decidedRound,
       certifiedHeight: this.#certifier.certifiedHeight,
       logBytes: this.#wal.bytes,
-      waitingCommits: this.#commits.length,
+      waitingCommits: this.#commits.count,
       equivocators: this.#evidence.records.length,
       members: members.map((_, seat) => ({
         connected: seat === self || this.members.isConnected(seat),
@@ -397,14 +377,6 @@ export class R2sOrderer implements Orderer {
 
   // ---------------------------------------------------------------- own blocks
 
-  /** Own blocks wait for execution that is far behind: then the committee goes at the pace of whoever executes. */
-  #room(): Promise<void> | undefined {
-    if (this.#commits.length <= COMMITS_MAX) return undefined
-    return new Promise((resolve) => {
-      this.#caughtUp = resolve
-    })
-  }
-
   #contents(payloadBytesMax: number): OwnContents {
     const { mempool, params } = this.#components
     // Each has its length before it.
@@ -428,10 +400,11 @@ export class R2sOrderer implements Orderer {
 
   #committed(commit: Commit): void {
     const nowMs = this.#clock.nowMs()
-    const hasContent = commit.blocks.some(({ payload }) => payload.length > 0)
-    this.#commits.push({ commit, arrivedAtMs: nowMs, hasContent })
-    if (hasContent) this.#waitingContent++
-    if (this.#commits.length > FORGOTTEN_COMMITS_MIN) this.#forgetCommits()
+    this.#commits.push(commit, nowMs)
+    if (this.#commits.count > FORGOTTEN_COMMITS_MIN) {
+      this.#firstTold = this.#commits.clear()
+      this.#isBehind = true
+    }
     this.#metrics.rounds.inc()
     this.#metrics.blocks.inc(commit.blocks.length)
     for (const { header } of commit.blocks) {
@@ -443,17 +416,7 @@ export class R2sOrderer implements Orderer {
       this.#metrics.commitSeconds.observe((nowMs - madeAtMs) / 1000)
     }
     for (const round of this.#madeAtMs.keys()) if (round <= commit.gcRound) this.#madeAtMs.delete(round)
-    this.#wake()
     this.#updatePressure()
-  }
-
-  /** So many that the others must have gone on without us: their blocks are a shorter way. */
-  #forgetCommits(): void {
-    this.#firstTold = this.#commits.at(-1)!.commit.round + 1
-    this.#commits.length = 0
-    this.#waitingContent = 0
-    this.#isBehind = true
-    this.#wake()
   }
 
   /** undefined if the signal aborts, or there is something else to do. */
@@ -461,21 +424,9 @@ export class R2sOrderer implements Orderer {
     for (;;) {
       if (this.#failure) throw this.#failure
       if (signal.aborted || this.#isBehind) return undefined
-      const waiting = this.#commits.shift()
-      if (waiting) {
-        if (waiting.hasContent) this.#waitingContent--
-        if (this.#commits.length <= COMMITS_MAX) this.#caughtUp?.()
-        return waiting.commit
-      }
-      await new Promise<void>((resolve) => {
-        const end = () => {
-          signal.removeEventListener('abort', end)
-          this.#wake = () => {}
-          resolve()
-        }
-        signal.addEventListener('abort', end, { once: true })
-        this.#wake = end
-      })
+      const commit = this.#commits.shift()
+      if (commit) return commit
+      await this.#commits.news(signal)
     }
   }
 
@@ -541,10 +492,9 @@ export class R2sOrderer implements Orderer {
   }
 
   #updatePressure(): void {
-    const oldest = this.#commits[0]
-    const isLate = oldest !== undefined && this.#clock.nowMs() - oldest.arrivedAtMs > LAG_MS_MAX
+    const isLate = this.#commits.ageMs(this.#clock.nowMs()) > LAG_MS_MAX
     const isUncertified = this.#certifier.behind > LAG_CERTIFICATES_MAX
-    const high = this.#waitingContent > LAG_BLOCKS_MAX || isLate || isUncertified
+    const high = this.#commits.contentCount > LAG_BLOCKS_MAX || isLate || isUncertified
     if (high === this.#isPressed) return
     this.#isPressed = high
     this.#loop.step({ kind: 'pressure', high })
@@ -554,80 +504,32 @@ export class R2sOrderer implements Orderer {
   async #rotate(): Promise<void> {
     if (!this.#wal.isLong && !this.#mustRotate) return
     const isTold = this.#parent.number === this.#components.chain.head.number
-    if (this.#commits.length > 0 || this.#isBehind || !isTold || !this.#loop.mayRotate) return
+    if (this.#commits.count > 0 || this.#isBehind || !isTold || !this.#loop.mayRotate) return
     this.#mustRotate = false
     await this.#loop.rotate(this.#components.chain.head.number)
   }
 
   // ------------------------------------------------------------------- misdeeds
 
-  #foundEvidence(evidence: Evidence): void {
-    const isNew = this.#evidence.add({
-      kind: 'equivocation',
-      member: evidence.author,
-      place: String(evidence.round),
-      foundAtMs: Math.floor(this.#clock.nowMs()),
-      proof: {
-        firstDigest: evidence.firstDigest.toHex(),
-        firstSignature: evidence.firstSignature.toHex(),
-        secondDigest: evidence.secondDigest.toHex(),
-        secondSignature: evidence.secondSignature.toHex(),
-      },
-    })
-    if (isNew) this.#metrics.evidence.inc({ kind: 'equivocation' })
-  }
-
-  #foundDoubleVote({ member, votes: [first, second] }: DoubleVote): void {
-    const isNew = this.#evidence.add({
-      kind: 'double-vote',
-      member,
-      place: first.height.toString(),
-      foundAtMs: Math.floor(this.#clock.nowMs()),
-      proof: {
-        firstHash: first.headerHash.toHex(),
-        firstSignature: first.signature.toHex(),
-        secondHash: second.headerHash.toHex(),
-        secondSignature: second.signature.toHex(),
-      },
-    })
-    if (!isNew) return
-    this.#components.log.error('a member voted for two blocks of one height', { member, height: first.height })
-    this.#metrics.evidence.inc({ kind: 'double-vote' })
+  #keepEvidence(record: EvidenceRecord): void {
+    if (!this.#evidence.add(record)) return
+    const { kind, member, place } = record
+    this.#components.log.error('a member misbehaved, and the proof is kept', { kind, member, place })
+    this.#metrics.evidence.inc({ kind })
   }
 
   /** Stops, and keeps what is known: whoever looks into it later needs the rounds of that moment. */
   #fail(error: ConsensusError): void {
     if (this.#failure) return
     this.#failure = error
-    this.#components.log.error('ordering stopped', { error, ...error.details })
+    const { folder, log } = this.#components
+    log.error('ordering stopped', { error, ...error.details })
     this.#loop.stop()
-    if (error.code === 'FAULT_BOUND_BROKEN' || error.code === 'DIVERGED') this.#dumping = this.#dump(error)
-    this.#wake()
-  }
-
-  async #dump({ code, message, details }: ConsensusError): Promise<void> {
-    const { log, folder } = this.#components
-    const dir = join(folder, 'order', `halt-${Date.now()}`)
-    try {
-      const { core } = this.#loop
-      const records = [
-        encodeLogRecord({ kind: 'checkpoint', checkpoint: core.checkpoint() }),
-        ...core.window().map((block) => encodeLogRecord({ kind: 'block', block })),
-      ]
-      const reason = { code, message, details, ...this.status() }
-      await mkdir(dir, { recursive: true })
-      await writeFile(join(dir, 'window.log'), concatBytes(...records))
-      await writeFile(join(dir, 'reason.json'), `${JSON.stringify(reason, plain, 2)}\n`)
-      log.error('what was known is kept', { dir })
-    } catch (error) {
-      log.error('what was known could not be kept', { dir, error })
+    if (error.code === 'FAULT_BOUND_BROKEN' || error.code === 'DIVERGED') {
+      this.#dumping = dumpHalt(folder, error, this.#loop.core, this.status(), log)
     }
+    this.#commits.wake()
   }
-}
-
-function plain(_key: string, value: unknown): unknown {
-  if (typeof value === 'bigint') return value.toString()
-  return value instanceof Uint8Array ? value.toHex() : value
 }
 
 /** Rounds of a committee on one machine cost 2 ms of CPU a member with four, and 7 with eleven. */
