@@ -49,6 +49,8 @@ export class FakeChain implements ChainView {
   /** All of alice's; the first can be executed. */
   waitingTransactions: ViewTransaction[] = []
   submitted: Uint8Array[] = []
+  /** Whether what was submitted is taken to be the transaction of the head. */
+  submittedIsMined = false
   submitError: Error | undefined
   readonly #blockListeners = new Set<(block: ViewBlock) => void>()
   readonly #pendingListeners = new Set<(hash: Hash) => void>()
@@ -148,6 +150,8 @@ export class FakeChain implements ChainView {
   receipts = (number: bigint) => this.blocks[Number(number)]?.receipts
   logs = (number: bigint) => this.blocks[Number(number)]?.logs ?? []
   place = (hash: Hash) => {
+    const isSubmitted = this.submitted.some((raw) => bytesToHex(keccak256(raw)) === hash)
+    if (this.submittedIsMined && isSubmitted) return { blockNumber: this.head().number, index: 0 }
     const at = this.blocks.findIndex(({ block }) => block.transactions[0]?.hash === hash)
     return at < 0 ? undefined : { blockNumber: BigInt(at), index: 0 }
   }

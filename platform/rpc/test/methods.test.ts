@@ -130,6 +130,53 @@ describe('the method table', () => {
     rpc.chain.waitingTransactions = []
   })
 
+  it('passes traces on in geth’s words, and refuses tracers and options that it does not know', async () => {
+    const { hash, transactions, number } = rpc.chain.head()
+    const of = transactions[0]!.hash
+    const at = `0x${number.toString(16)}`
+    assert.deepEqual(await rpc.result('debug_traceTransaction', [of]), { hash: of, config: {} })
+    const calls = { tracer: 'callTracer', tracerConfig: { withLog: true }, timeout: '5s' }
+    const callConfig = { tracer: 'callTracer', withLog: true }
+    assert.deepEqual(await rpc.result('debug_traceTransaction', [of, calls]), { hash: of, config: callConfig })
+    assert.deepEqual(await rpc.result('debug_traceBlockByNumber', [at, calls]), [{ hash: of, config: callConfig }])
+    assert.deepEqual(await rpc.result('debug_traceBlockByHash', [hash, { disableStack: true, limit: '0x0' }]), [
+      { hash: of, config: { disableStack: true } },
+    ])
+    const overrides = { stateOverrides: { [token]: { balance: '0x9' } }, blockOverrides: { number: '0x7' } }
+    assert.deepEqual(await rpc.result('debug_traceCall', [{ to: token }, 'latest', { ...calls, ...overrides }]), {
+      to: token,
+      config: callConfig,
+    })
+    assert.equal(rpc.chain.overrides!.accounts!.get(token)!.balance, 9n)
+    assert.equal(rpc.chain.overrides!.block!.number, 7n)
+    const wrong: [unknown, RegExp][] = [
+      [{ tracer: '{ step: function() {} }' }, /no tracer/],
+      [{ tracer: 'prestateTracer' }, /no tracer "prestateTracer"/],
+      [{ enableStack: true }, /has a field "enableStack"/],
+      [{ tracer: 'callTracer', tracerConfig: { withLog: 1 } }, /withLog must be true or false/],
+    ]
+    for (const [config, message] of wrong) {
+      const { error } = await rpc.ask('debug_traceTransaction', [of, config])
+      assert.equal(error?.code, -32602)
+      assert.match(error.message, message)
+    }
+    assert.match((await rpc.ask('debug_traceTransaction', [word(1)])).error!.message, /transaction not found/)
+    assert.equal((await rpc.ask('debug_traceBlockByNumber', ['0x999'])).error?.code, -32001)
+  })
+
+  it('estimates for the block that comes next, unless a block is named', async () => {
+    const { number, timestamp } = rpc.chain.head()
+    for (const method of ['eth_estimateGas']) {
+      await rpc.ask(method, [{ to: token }])
+      assert.equal(rpc.chain.overrides!.block!.number, number + 1n)
+      assert.ok(rpc.chain.overrides!.block!.timestamp! > timestamp)
+      await rpc.ask(method, [{ to: token }, 'latest', null, { number: '0x63' }])
+      assert.equal(rpc.chain.overrides!.block!.number, 99n)
+      await rpc.ask(method, [{ to: token }, { blockHash: rpc.chain.head().hash }])
+      assert.equal(rpc.chain.overrides!.block, undefined)
+    }
+  })
+
   it('knows the smaller methods that libraries and explorers ask', async () => {
     const { hash, number, transactions } = rpc.chain.head()
     const at = `0x${number.toString(16)}`
@@ -235,5 +282,31 @@ describe('the method table', () => {
   it('bounds proofs', async () => {
     const keys = [word(1), word(2), word(3)]
     assert.equal((await rpc.ask('eth_getProof', [alice, keys, 'latest'])).error?.code, -32005)
+  })
+})
+
+describe('sending synchronously', () => {
+  let rpc: Harness
+  before(async () => {
+    rpc = await Harness.start({ limits: { syncSendsMax: 1 } })
+  })
+  after(() => rpc.close())
+
+  it('waits with its answer until there is a receipt, or gives up and says so', async () => {
+    const timedOut = await rpc.ask('eth_sendRawTransactionSync', ['0x1234', '0x1'])
+    assert.equal(timedOut.error?.code, 4)
+    assert.match(timedOut.error.message, /not executed in 1 ms/)
+    const sent = rpc.ask('eth_sendRawTransactionSync', ['0x1234', '0x7d0'])
+    while (rpc.chain.submitted.length < 2) await new Promise(setImmediate)
+    rpc.chain.submittedIsMined = true
+    rpc.chain.append([])
+    assert.equal(((await sent).result as { status: string }).status, '0x1')
+    rpc.chain.submittedIsMined = false
+  })
+
+  it('is for a few at a time', async () => {
+    const first = rpc.ask('eth_sendRawTransactionSync', ['0x5678', '0x32'])
+    const second = await rpc.ask('eth_sendRawTransactionSync', ['0x9abc', '0x32'])
+    assert.ok([(await first).error?.code, second.error?.code].includes(-32005))
   })
 })
