@@ -309,7 +309,10 @@ async function refusable<Value>(work: () => Promise<Value>): Promise<Value> {
     return await work()
   } catch (error) {
     if (!(error instanceof LedgerError)) throw error
-    throw new RpcError('REFUSED', error.message, { data: { code: error.code }, cause: error })
+    const init = { data: { code: error.code }, cause: error }
+    const isLimit = error.code === 'TOO_MUCH' || error.code === 'BUSY'
+    if (isLimit) throw new RpcError('LIMIT_EXCEEDED', error.message, { ...init, limit: error.code.toLowerCase() })
+    throw new RpcError('REFUSED', error.message, init)
   }
 }
 
