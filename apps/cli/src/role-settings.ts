@@ -29,6 +29,14 @@ export const validatorSettings = {
     help: 'address at which the committee and full nodes reach it; default: as the genesis names it',
   },
   peerPort: { kind: 'number', help: 'its port; default: as the genesis names it', min: 1, max: 65_535 },
+  libp2pHost: { kind: 'text', help: 'address for the control network', default: '0.0.0.0' },
+  libp2pPort: {
+    kind: 'number',
+    help: 'port for the control network (libp2p), 0 = any; without it this validator takes no part',
+    min: 0,
+    max: 65_535,
+  },
+  bootstrap: { kind: 'list', help: 'nodes of the control network to begin with, each /ip4/…/tcp/…/p2p/…' },
 } as const satisfies SettingsSpec
 
 export const minerSettings = {

@@ -112,10 +112,9 @@ function validatorStarter(settings: Settings<typeof validatorSettings>): RoleSta
     const { startValidator } = await import('@cumulus/validator')
     const coinbase = settings.keyFile === undefined ? undefined : addressOf(await readKeyFile(settings.keyFile))
     const rpc = { host: settings.rpcHost, port: settings.rpcPort }
-    return startValidator(
-      { dir: settings.dir, genesis: settings.genesis, rpc, coinbase, peer: peerOf(settings) },
-      context,
-    )
+    const { dir, genesis, libp2pHost, libp2pPort, bootstrap } = settings
+    const gossip = libp2pPort === undefined ? undefined : { host: libp2pHost, port: libp2pPort, bootstrap }
+    return startValidator({ dir, genesis, rpc, coinbase, peer: peerOf(settings), gossip }, context)
   }
 }
 
