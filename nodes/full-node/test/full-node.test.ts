@@ -11,6 +11,7 @@ import { createMetrics } from '@cumulus/service'
 import { createPublicClient, http, toHex } from 'viem'
 import { signed, testAccount } from '../../execution/test/transactions.ts'
 import { TestCommittee } from '../../validator/test/test-committee.ts'
+import { TestValidator } from '../../validator/test/test-validator.ts'
 import { FullNodeError, startFullNode } from '../src/index.ts'
 import { quiet, until } from './test-chain.ts'
 import { OrderingNode, TestNode, testGenesis } from './test-network.ts'
@@ -193,7 +194,7 @@ describe('full nodes of one network', () => {
 
 describe('a full node of a network with a committee', () => {
   it('follows certificates without being told of any peer, shows them, and reaches the members', async () => {
-    const committee = await TestCommittee.start(4)
+    const committee = await TestCommittee.start(4, { gossip: { host: '127.0.0.1', port: 0 } })
     const member = committee.members[0]!
     const send = async (client: { request(call: never): Promise<unknown> }, nonce: number) => {
       const transaction = await signed(testAccount(0), { nonce })
@@ -204,7 +205,11 @@ describe('a full node of a network with a committee', () => {
       const hash = await send(member.client, nonce)
       if (nonce % 5 === 0) await member.client.waitForTransactionReceipt({ hash })
     }
-    const node = await TestNode.start({ genesis: member.genesis })
+    const { gossip: theirGossip } = (await member.role.status()) as { gossip: { addresses: string[] } }
+    const node = await TestNode.start({
+      genesis: member.genesis,
+      gossip: { host: '127.0.0.1', port: 0, bootstrap: theirGossip.addresses },
+    })
     const client = createPublicClient({ transport: http(node.url), cacheTime: 0 })
     await until(
       async () => (await client.getTransactionCount({ address: testAccount(0).address })) === 20,
@@ -220,6 +225,11 @@ describe('a full node of a network with a committee', () => {
     const status = (await node.status()) as { sync: { follows: string }; peers: object[] }
     assert.match(status.sync.follows, /certificates/)
     assert.equal(status.peers.length, 4)
+    // Heard of by gossip, too, and vouched for by the committee.
+    await until(async () => {
+      const { gossip } = (await node.status()) as { gossip: { vouchedHeight: string } }
+      return BigInt(gossip.vouchedHeight) > 0n
+    }, 'an announcement is heard')
     await assert.rejects(
       startFullNode(
         {
@@ -234,5 +244,24 @@ describe('a full node of a network with a committee', () => {
     )
     await node.remove()
     await committee.remove()
+  })
+})
+
+describe('a validator that orders alone', () => {
+  it('serves full nodes that trust it, if it has a port for them', async () => {
+    const validator = await TestValidator.start({
+      peer: { host: '127.0.0.1', port: 0 },
+      gossip: { host: '127.0.0.1', port: 0 },
+    })
+    const { peerId } = (await validator.role.status()) as { peerId: string }
+    const trusted = `/ip4/127.0.0.1/tcp/${validator.role.ports['peer']}/p2p/${peerId}`
+    const node = await TestNode.start({ trustedPeers: [trusted] })
+    const client = createPublicClient({ transport: http(node.url), cacheTime: 0 })
+    const { raw, hash } = await signed(testAccount(0))
+    await client.request({ method: 'eth_sendRawTransaction', params: [toHex(raw)] })
+    const receipt = await client.waitForTransactionReceipt({ hash: bytesToHex(hash), pollingInterval: 10 })
+    assert.equal(receipt.status, 'success')
+    await node.remove()
+    await validator.remove()
   })
 })
