@@ -89,7 +89,7 @@ export interface ModuleContext<
   /** Pays from the module's account. Runs no code there. */
   transfer(to: Address, amount: bigint): void
   balance(): bigint
-  /** Makes new tokens on the module's account. Only in a module that `issues`. */
+  /** Makes new tokens on the module's account. Only in a module that `issues`, and in a hook: no transaction makes tokens. */
   issue(amount: bigint): void
   /** Takes tokens off the module's account for ever. Only in a module that `issues`. */
   burn(amount: bigint): void
