@@ -9,7 +9,7 @@ import { JOB_BYTES, RESULT_BYTES } from './recovery-messages.ts'
 interface SenderRecoveryInit {
   /** Threads besides the caller's. Default: all cores but one, at most 4; 0 = none. */
   readonly workers?: number
-  /** A batch up to this size is done by the calling thread: a message to a thread and back costs as much. */
+  /** A batch up to this size is done by the calling thread: a message to a thread and back takes as long as about two. */
   readonly inlineMax?: number
   /** Signatures that may wait. */
   readonly waitingMax?: number
@@ -39,7 +39,7 @@ export class SenderRecovery {
   constructor(log: Logger, init: SenderRecoveryInit = {}) {
     this.#log = log
     this.#workersMax = init.workers ?? Math.min(4, availableParallelism() - 1)
-    this.#inlineMax = init.inlineMax ?? 8
+    this.#inlineMax = init.inlineMax ?? 4
     this.#waitingMax = init.waitingMax ?? 8_192
   }
 

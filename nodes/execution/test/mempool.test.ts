@@ -236,6 +236,58 @@ describe('the mempool', () => {
     assert.equal(mempool.count, 1)
   })
 
+  it('takes raw transactions from clients and from peers, and says so to who follows', async () => {
+    const { mempool } = pool()
+    const heard: [string, string][] = []
+    mempool.onAdded(({ hash }, origin) => heard.push([hash.toHex(), origin]))
+    const [mine, theirs] = [await signed(alice), await signed(bob)]
+    assert.deepEqual((await mempool.submit(mine.raw)).hash, mine.hash)
+    await mempool.submit(theirs.raw, { origin: 'peer' })
+    assert.deepEqual(heard, [
+      [mine.hash.toHex(), 'local'],
+      [theirs.hash.toHex(), 'peer'],
+    ])
+    await assert.rejects(mempool.submit(mine.raw), { code: 'ALREADY_KNOWN' })
+    await assert.rejects(mempool.submit(Uint8Array.of(2, 0xc0)), { code: 'MALFORMED' })
+    await assert.rejects(mempool.submit(new Uint8Array(200_000)), { code: 'TOO_LARGE' })
+  })
+
+  it('asks who signed only after all cheap checks', async () => {
+    const asked: string[] = []
+    const senders = {
+      recover: async ({ hash }: Transaction) => void asked.push(hash.toHex()),
+      close: async () => {},
+    }
+    const mempool = new Mempool({ chainId: CHAIN_ID, state: new FakeState(), senders })
+    for (const wanted of [{ chainId: 5 }, { gas: 20_000n }, { tip: 1n }]) {
+      await assert.rejects(mempool.submit((await signed(alice, wanted)).raw))
+    }
+    assert.deepEqual(asked, [])
+    const good = await signed(alice)
+    await mempool.submit(good.raw)
+    await assert.rejects(mempool.submit(good.raw), { code: 'ALREADY_KNOWN' })
+    assert.deepEqual(asked, [good.hash.toHex()])
+  })
+
+  it('shows what waits, by sender, apart what misses a nonce', async () => {
+    const { mempool } = pool()
+    const [a0, a2, a3, b1] = await Promise.all([
+      signed(alice, { nonce: 0 }),
+      signed(alice, { nonce: 2 }),
+      signed(alice, { nonce: 3 }),
+      signed(bob, { nonce: 1 }),
+    ])
+    for (const transaction of [a3, b1, a2, a0]) mempool.add(transaction)
+    assert.deepEqual(mempool.content(), {
+      pending: new Map([[addressOf(alice), [a0]]]),
+      queued: new Map([
+        [addressOf(alice), [a2, a3]],
+        [addressOf(bob), [b1]],
+      ]),
+    })
+    assert.deepEqual(mempool.content(addressOf(bob)), { pending: new Map(), queued: new Map([[addressOf(bob), [b1]]]) })
+  })
+
   it('counts in metrics what came, went and was refused', async () => {
     const metrics = createMetrics({ process: false })
     const mempool = new Mempool({ chainId: CHAIN_ID, state: new FakeState(), metrics })
