@@ -18,7 +18,7 @@ import { createVM, runTx } from '@ethereumjs/vm'
 import { keccak256 } from 'viem'
 
 import { ADDER, account, deployer } from '../chain/fixture.ts'
-import type { StateTestCase, StateTestPost } from './state-test.ts'
+import type { StateTestCase, StateTestFile, StateTestPost } from './state-test.ts'
 
 type Hex = `0x${string}`
 const common = createCustomCommon({ chainId: 1, name: 'mainnet' }, Mainnet, { hardfork: Hardfork.Osaka })
@@ -153,7 +153,15 @@ const vectors: Record<string, Wanted> = {
     expectException: 'TransactionException.NONCE_MISMATCH_TOO_HIGH',
   },
 }
-for (const [name, wanted] of Object.entries(vectors)) {
-  const file = new URL(`./vectors/${name}.json`, import.meta.url)
-  await writeFile(file, `${JSON.stringify({ [name]: await caseOf(wanted) }, undefined, 2)}\n`)
+/** Names of files to what is in them. */
+export async function makeVectors(): Promise<Record<string, StateTestFile>> {
+  const files: Record<string, StateTestFile> = {}
+  for (const [name, wanted] of Object.entries(vectors)) files[`${name}.json`] = { [name]: await caseOf(wanted) }
+  return files
+}
+
+if (import.meta.main) {
+  for (const [name, file] of Object.entries(await makeVectors())) {
+    await writeFile(new URL(`./vectors/${name}`, import.meta.url), `${JSON.stringify(file, undefined, 2)}\n`)
+  }
 }
