@@ -73,7 +73,7 @@ export const defaultBlockServiceLimits: BlockServiceLimits = {
 }
 
 interface Waiter {
-  readonly peer: string
+  readonly session: Session
   readonly answer: () => void
 }
 
@@ -90,6 +90,7 @@ export class BlockService {
   /** By peer id, last used last. */
   readonly #rates = new Map<string, RateLimit>()
   readonly #waiters = new Set<Waiter>()
+  readonly #watched = new WeakSet<Session>()
   #lowest = 0n
   #unsentBytes = 0
 
@@ -168,14 +169,13 @@ export class BlockService {
   /** Resolves when something happened, or the time is over, or others wait more urgently. */
   #news(session: Session, waitMs: number): Promise<void> {
     const { waitersMax, waitersPerPeerMax } = this.#limits
-    const peer = session.peerId
-    const same = [...this.#waiters].filter((waiter) => waiter.peer === peer)
+    const same = [...this.#waiters].filter((waiter) => waiter.session.peerId === session.peerId)
     if (same.length >= waitersPerPeerMax) same[0]!.answer()
     if (this.#waiters.size >= waitersMax) return Promise.resolve()
     return new Promise((resolve) => {
       const timer = setTimeout(() => waiter.answer(), waitMs)
       const waiter: Waiter = {
-        peer,
+        session,
         answer: () => {
           clearTimeout(timer)
           this.#waiters.delete(waiter)
@@ -183,7 +183,16 @@ export class BlockService {
         },
       }
       this.#waiters.add(waiter)
-      void session.closed.then(waiter.answer)
+      this.#forgetWithSession(session)
+    })
+  }
+
+  /** One look at the end of a session, however many questions it brings. */
+  #forgetWithSession(session: Session): void {
+    if (this.#watched.has(session)) return
+    this.#watched.add(session)
+    void session.closed.then(() => {
+      for (const waiter of [...this.#waiters]) if (waiter.session === session) waiter.answer()
     })
   }
 

@@ -38,6 +38,8 @@ export interface ChainPeersComponents {
 export interface ChainPeersLimits {
   /** Peers dialled at once. Configured ones and the committee come first. */
   readonly peersMax: number
+  /** Addresses of a found peer that did not work, one after the other, before it is forgotten. */
+  readonly failuresMax: number
   /** First ban; doubles with each further one of the same peer, up to the maximum. */
   readonly banMs: number
   readonly banMsMax: number
@@ -51,6 +53,7 @@ export interface ChainPeersLimits {
 
 export const defaultChainPeersLimits: ChainPeersLimits = {
   peersMax: 16,
+  failuresMax: 5,
   banMs: 10 * 60_000,
   banMsMax: 24 * 3_600_000,
   bansMax: 1_024,
@@ -242,7 +245,12 @@ export class ChainPeers {
         log,
         metrics,
       })
+      let failures = 0
+      link.on('failure', () => {
+        if (peer.known.origin === 'found' && ++failures >= this.#limits.failuresMax) this.#drop(peer.peerId)
+      })
       link.on('session', (session) => {
+        failures = 0
         void this.#watch(peer, session, ended).catch((error) => {
           if (!ended.aborted) this.judge(peer, error)
           session.close()

@@ -286,6 +286,27 @@ describe('a follower', () => {
     }
   })
 
+  it('forgets a peer that it was told of and that cannot be reached, but not one that was configured', async () => {
+    const peers = new ChainPeers(
+      { identity: PeerIdentity.create(), genesisHash: new Uint8Array(32), handlers: {}, log: quiet },
+      { ...quickPeers, failuresMax: 2, peersMax: 2 },
+    )
+    const addresses = [{ host: '127.0.0.1', port: 1 }]
+    const known = (origin: KnownPeer['origin']): KnownPeer => {
+      return { peerKey: PeerIdentity.create().publicKey, addresses, origin }
+    }
+    const stop = new AbortController()
+    const running = peers.run(stop)
+    for (const origin of ['found', 'configured', 'found'] as const) peers.add(known(origin))
+    assert.equal(peers.all.length, 2, 'one too many is passed over')
+    await until(() => peers.all.every((peer) => peer.known.origin === 'configured'), 'the found one is forgotten')
+    peers.add(known('found'))
+    peers.add(known('committee'))
+    assert.deepEqual(peers.all.map((peer) => peer.known.origin).sort(), ['committee', 'configured'])
+    stop.abort()
+    await running
+  })
+
   it('waits as long as a peer asks it to, and blames nobody', async () => {
     const chain = await TestChain.create()
     await chain.grow(40)
