@@ -154,7 +154,8 @@ function perform({ network, land }: { network: AuditNetwork; land: bigint }, one
       const asked = network.asked(miner)
       const proof = network.prove(one.how === 'wrong' ? { ...asked, z: asked.z + 1n } : asked, { by: key })
       if (one.how === 'mangled') proof[60]! ^= 255
-      return call(audit.address, encode('submitProof', [announced.entries, one.dropped, bytesToHex(proof)]), miner)
+      const args = [announced.seed, announced.entries, one.dropped, bytesToHex(proof)]
+      return call(audit.address, encode('submitProof', args), miner)
     }
     case 'confirm': {
       const group = network.call(storage, 'groupCount', [])

@@ -3,12 +3,11 @@ import { readFileSync } from 'node:fs'
 import { registerHooks, stripTypeScriptTypes } from 'node:module'
 import { after, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { minimal, type Params } from '@cumulus/params'
 import type { Address } from '@cumulus/types'
 import * as real from '../../src/modules/index.ts'
 import { challengeState, minerState, storage, teeWorkers } from '../../src/modules/index.ts'
 import { Reverted } from '../framework/test-chain.ts'
-import { AuditNetwork, otherWorker, TestWorker, worker } from './audit-network.ts'
+import { AuditNetwork, otherWorker, small, TestWorker, worker } from './audit-network.ts'
 import { account, owner } from './test-network.ts'
 
 // Controls: the modules with one part of a check left out, in memory, must do at least one thing below otherwise. So every
@@ -40,14 +39,6 @@ const hooks = registerHooks({
     return { format: 'module', source: stripTypeScriptTypes(text), shortCircuit: true }
   },
 })
-
-const params: Params = { ...minimal, audit: { ...minimal.audit, windowSlots: 3 } }
-
-/** Groups of four seats, so that all goes quickly. */
-const small: Params = {
-  ...params,
-  classes: { ...params.classes, standard: { ...params.classes.standard, dataCount: 2, seatCount: 4, writeQuorum: 3 } },
-}
 
 interface Scene {
   readonly network: AuditNetwork

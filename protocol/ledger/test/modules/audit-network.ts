@@ -1,3 +1,4 @@
+import type { G1Vector } from '@cumulus/bls'
 import { bytesToHex, hexToBytes } from '@cumulus/bytes'
 import { blake3 } from '@cumulus/hash'
 import { minimal, type Params } from '@cumulus/params'
@@ -16,6 +17,7 @@ import {
   powersHash,
   TAG_BYTES,
   Tagger,
+  type TaggerSecret,
   taggerKeyOf,
 } from '@cumulus/podr2'
 import { type Address, type GroupId, groupId, type Seat, type StripeNumber, seat, stripeNumber } from '@cumulus/types'
@@ -42,22 +44,39 @@ export function noise(byteLength: number, label: string): Uint8Array {
 
 export const podrParams: PodrParams = { chainId: minimal.chainId, ...minimal.audit }
 
-/** A TEE worker with a real key. */
+/** A TEE worker with a real key. What takes long to make is made when it is needed. */
 export class TestWorker {
   readonly account: Address
-  readonly taggerKey: `0x${string}`
-  readonly powersHash: `0x${string}`
-  readonly powers: ReturnType<typeof decodePowers>
-  readonly tagger: Tagger
+  readonly #secret: TaggerSecret
+  #powers: G1Vector | undefined
+  #tagger: Tagger | undefined
 
   constructor(number: number, secretLabel = `worker ${number}`) {
     this.account = account(number)
-    const secret = keyGen(noise(96, secretLabel))
-    const powers = encodePowers(secret, podrParams.sectorCount)
-    this.taggerKey = bytesToHex(encodeTaggerKey(secret, registrationMessage(minimal.chainId, this.account)))
-    this.powersHash = bytesToHex(powersHash(powers))
-    this.powers = decodePowers(powers, taggerKeyOf(secret), podrParams.sectorCount)
-    this.tagger = new Tagger(secret, podrParams)
+    this.#secret = keyGen(noise(96, secretLabel))
+  }
+
+  get taggerKey(): `0x${string}` {
+    return bytesToHex(encodeTaggerKey(this.#secret, registrationMessage(minimal.chainId, this.account)))
+  }
+
+  /** Nobody here fetches the powers: any hash will do. */
+  get powersHash(): `0x${string}` {
+    return bytesToHex(powersHash(new TextEncoder().encode(this.account)))
+  }
+
+  get powers(): G1Vector {
+    this.#powers ??= decodePowers(
+      encodePowers(this.#secret, podrParams.sectorCount),
+      taggerKeyOf(this.#secret),
+      podrParams.sectorCount,
+    )
+    return this.#powers
+  }
+
+  get tagger(): Tagger {
+    this.#tagger ??= new Tagger(this.#secret, podrParams)
+    return this.#tagger
   }
 }
 
@@ -65,12 +84,27 @@ export const worker = new TestWorker(500)
 export const otherWorker = new TestWorker(501)
 export const candidate = account(600)
 
+/** Groups of four seats, so that all goes quickly, and three slots to answer: everybody has its turn in the first of an epoch. */
+export const small: Params = {
+  ...minimal,
+  audit: { ...minimal.audit, windowSlots: 3 },
+  classes: {
+    ...minimal.classes,
+    standard: { ...minimal.classes.standard, dataCount: 2, seatCount: 4, writeQuorum: 3 },
+  },
+}
+
 const FRAGMENT_BYTES = minimal.classes.standard.fragmentBytes
 const BLOCK_BYTES = blockBytes(podrParams)
 
+const knownFragments = new Map<string, Uint8Array>()
+
 /** What a seat stores, and its tags: the same in every network. */
 export function fragmentAt({ group, stripe, seat }: FragmentPlace): Uint8Array {
-  return noise(FRAGMENT_BYTES, `${group}/${stripe}/${seat}`)
+  const key = `${group}/${stripe}/${seat}`
+  let fragment = knownFragments.get(key)
+  if (!fragment) knownFragments.set(key, (fragment = noise(FRAGMENT_BYTES, key)))
+  return fragment
 }
 
 const knownTags = new Map<string, Uint8Array>()
@@ -215,8 +249,12 @@ export class AuditNetwork extends TestNetwork {
     return builder.finish(by.powers)
   }
 
-  submit(miner: Address, proof: Uint8Array, { dropped = 0n, entries = this.announced.get(miner)!.entries } = {}) {
-    return this.transact(audit, 'submitProof', [entries, dropped, bytesToHex(proof)], { from: miner })
+  submit(miner: Address, proof: Uint8Array, {
+    dropped = 0n,
+    entries = this.announced.get(miner)!.entries,
+    seed = this.announced.get(miner)!.seed,
+  } = {}) {
+    return this.transact(audit, 'submitProof', [seed, entries, dropped, bytesToHex(proof)], { from: miner })
   }
 
   answer(miner: Address, options: { by?: TestWorker; read?: Reader } = {}) {

@@ -39,7 +39,7 @@ describe('a seat that lost a share f of its stripes', () => {
       const lostCount = stripes.filter((stripe) => isLost(stripe) && stripe % 16 !== 5).length
       let audits = 0
       let found = 0
-      while (audits < 600) {
+      while (audits < 400) {
         for (const { name, args } of network.tick(2)) {
           if (name !== 'Challenged') continue
           audits++

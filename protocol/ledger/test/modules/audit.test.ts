@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import { G1 } from '@cumulus/bls'
 import { bytesToHex, hexToBytes } from '@cumulus/bytes'
 import { keccak256 } from '@cumulus/hash'
-import { minimal, type Params } from '@cumulus/params'
+import { minimal } from '@cumulus/params'
 import { chal, challengeSeed, decodeEntries, decodeProof, encodeEntries, encodeProof, TAG_BYTES } from '@cumulus/podr2'
 import type { Address } from '@cumulus/types'
 import { audit, challengeState, miners, proofFailure, storage, teeWorkers } from '../../src/modules/index.ts'
@@ -14,6 +14,7 @@ import {
   otherWorker,
   placeOf,
   type Reader,
+  small,
   tagsAt,
   worker,
 } from './audit-network.ts'
@@ -21,17 +22,16 @@ import { account, owner, stranger } from './test-network.ts'
 
 const { challengedCount } = minimal.audit
 
-/** Everybody has its turn in the first slot of an epoch, and the other three to answer. */
-const params: Params = { ...minimal, audit: { ...minimal.audit, windowSlots: 3 } }
+const SEATS = small.classes.standard.seatCount
 
-/** Twelve miners with eight tagged stripes each, and a challenge open for everybody. */
+/** Four miners with eight tagged stripes each, and a challenge open for everybody. */
 function challenged({ stripes = 8 } = {}) {
-  const network = new AuditNetwork({ params })
+  const network = new AuditNetwork({ params: small, minerCount: SEATS })
   network.registerWorker()
   const stored = network.store(stripes)
   network.confirmAll(stored)
   const events = [...network.tick(), ...network.tick()]
-  assert.equal(events.filter(({ name }) => name === 'Challenged').length, 12)
+  assert.equal(events.filter(({ name }) => name === 'Challenged').length, SEATS)
   return { network, ...stored, events, one: network.members(stored.group)[0]! }
 }
 
@@ -218,7 +218,7 @@ describe('a challenge', () => {
     assert.equal(network.challengeOf(one).state, challengeState.passed)
   })
 
-  it('comes to every miner once an epoch, in another order each time', () => {
+  it('comes to every miner once an epoch, not always in the same order', () => {
     const { network, group } = challenged()
     for (const miner of network.members(group)) network.answer(miner)
     network.toEpoch(1)
@@ -235,7 +235,7 @@ describe('a challenge', () => {
       assert.deepEqual([...order].sort(), [...network.members(group)].sort())
       orders.push(order.join())
     }
-    assert.equal(new Set(orders).size, orders.length)
+    assert.ok(new Set(orders).size > 1)
   })
 
   it('is about one worker, drawn by how many stripes of the miner each has tagged', () => {
@@ -329,7 +329,7 @@ describe('a proof', () => {
     const during = [...network.world.slotsOf(audit.address).keys()].filter((slot) => !before.has(slot))
     network.tick()
     const after = network.world.slotsOf(audit.address)
-    assert.ok(during.length > 12 * 9)
+    assert.ok(during.length > SEATS * 9)
     // The count of all proofs that ever came.
     assert.equal(during.filter((slot) => after.has(slot)).length, 1)
     assert.equal(network.challengeOf(one).state, challengeState.passed)
@@ -377,7 +377,10 @@ describe('a proof', () => {
   })
 
   it('is verified even if its turn comes after the deadline', () => {
-    const network = new AuditNetwork({ params: { ...params, audit: { ...params.audit, proofsPerBlockMax: 2 } } })
+    const network = new AuditNetwork({
+      params: { ...small, audit: { ...small.audit, proofsPerBlockMax: 1 } },
+      minerCount: SEATS,
+    })
     network.registerWorker()
     const stored = network.store(2)
     network.confirmAll(stored)
@@ -387,7 +390,7 @@ describe('a proof', () => {
     for (const miner of asked) network.answer(miner)
     const passed: number[] = []
     for (let i = 0; i < 6; i++) passed.push(network.tick().filter(({ name }) => name === 'ProofPassed').length)
-    assert.deepEqual(passed, [2, 2, 2, 2, 2, 2])
+    assert.deepEqual(passed, [1, 1, 1, 1, 0, 0])
     for (const miner of asked) assert.equal(network.record(miner).missed, 0)
   })
 
@@ -400,7 +403,7 @@ describe('a proof', () => {
     ['of one flipped bit in one block', (n, one) => n.prove(n.asked(one), { read: flipped })],
     [
       "of the neighbour's seat",
-      (n, one) => n.prove(n.asked(one), { read: elsewhere(({ seat }) => ({ seat: (seat + 1) % 12 })) }),
+      (n, one) => n.prove(n.asked(one), { read: elsewhere(({ seat }) => ({ seat: (seat + 1) % SEATS })) }),
     ],
     [
       'of the next stripe',
@@ -420,7 +423,7 @@ describe('a proof', () => {
   for (const [what, make] of failures) {
     it(`${what} fails, and the honest ones in the same block pass`, () => {
       const { network, group } = challenged()
-      const [one, two, ...others] = network.members(group).slice(0, 5) as [Address, Address, ...Address[]]
+      const [one, two, ...others] = network.members(group) as [Address, Address, ...Address[]]
       network.submit(one, make(network, one, two, group))
       for (const miner of others) network.answer(miner)
       const events = network.tick()

@@ -68,7 +68,7 @@ class Play {
             miner,
             proof,
             entries: network.announced.get(miner)!.entries,
-            atBlock: network.block.number + 2n,
+            atBlock: network.block.number + BigInt(network.params.audit.windowSlots),
           })
         } else {
           this.#answer(miner)

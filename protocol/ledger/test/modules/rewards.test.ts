@@ -132,10 +132,10 @@ describe('a reward', () => {
     network.confirmAll({ group, stripes })
     network.tick()
     network.block = { ...network.block, baseFee: 7n }
-    const [miner, { entries }] = [...network.announced][0]!
+    const [miner, { seed, entries }] = [...network.announced][0]!
     const proof = network.prove(network.asked(miner))
     const { gasUsed } = network.submit(miner, proof)
-    const args = [entries, 0n, bytesToHex(proof)] as const
+    const args = [seed, entries, 0n, bytesToHex(proof)] as const
     const data = hexToBytes(encodeFunctionData({ abi: audit.abi, functionName: 'submitProof', args }))
     const { intrinsic } = intrinsicGas({ to: audit.address, data, accessList: [], authorizations: [] })
     network.toEpoch(ERA)
