@@ -81,7 +81,10 @@ export function viemUser(bench: () => Bench): void {
 
     it('watches the events of an ERC-721 over a WebSocket and by a filter, and finds them by topic and by block hash', async (t) => {
       const { client, deploy, write } = clients(10)
-      const socket = createPublicClient({ chain, transport: webSocket(bench().chain.webSocketUrl) })
+      const socket = createPublicClient({
+        chain,
+        transport: webSocket(bench().chain.webSocketUrl, { reconnect: false, keepAlive: false }),
+      })
       t.after(async () => (await socket.transport.getRpcClient()).close())
       const picture = await deploy('Picture')
       const receiver = privateKeyToAccount(keys[11]!).address
