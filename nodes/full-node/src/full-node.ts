@@ -16,10 +16,11 @@ import {
   readGenesis,
 } from '@cumulus/execution'
 import { type Ledger, type LedgerStore, MemoryLedgerStore, snapshotBase, snapshotProgress } from '@cumulus/ledger'
-import { formatAddress, type Listener, listen, PeerIdentity, parseAddress } from '@cumulus/network'
+import { type Listener, listen, PeerIdentity, parseAddress } from '@cumulus/network'
 import { type AccessRules, type RpcLimits, type RpcServer, startRpcServer } from '@cumulus/rpc'
 import { type HealthReport, type Logger, type RoleContext, type RunningRole, writeFileAtomic } from '@cumulus/service'
 import type { Address } from '@cumulus/types'
+import { announcedAddresses } from './announced-addresses.ts'
 import { BlockService } from './block-service.ts'
 import { ChainPeers, type ChainPeersLimits, type KnownPeer } from './chain-peers.ts'
 import { committeeVerifier } from './committee-verifier.ts'
@@ -227,7 +228,7 @@ async function run(
     const part = log.child({ part: 'gossip' })
     gossip = await startGossip(
       { identity, chainId, chain: ledger, store, mempool, ...finality, trusted, onPeer, log: part, metrics },
-      { ...config.gossip, framesAddresses: listener && (config.listen?.announce ?? formatAddress(listener)) },
+      { ...config.gossip, framesAddresses: listener && (config.listen?.announce ?? announcedAddresses(listener)) },
       { signal: endSignal },
     )
     closing.push(() => gossip?.close())

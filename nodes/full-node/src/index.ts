@@ -1,3 +1,4 @@
+export { announcedAddresses } from './announced-addresses.ts'
 export {
   ANNOUNCEMENT_BYTES_MAX,
   type Announcement,

@@ -6,9 +6,16 @@ import {
   type LmdbLedgerStore,
   type Mempool,
 } from '@cumulus/execution'
-import { BlockService, committeeVerifier, type Gossip, startGossip, takeTransactions } from '@cumulus/full-node'
+import {
+  announcedAddresses,
+  BlockService,
+  committeeVerifier,
+  type Gossip,
+  startGossip,
+  takeTransactions,
+} from '@cumulus/full-node'
 import type { Ledger } from '@cumulus/ledger'
-import { formatAddress, type Listener, listen, PeerIdentity } from '@cumulus/network'
+import { type Listener, listen, PeerIdentity } from '@cumulus/network'
 import type { RoleContext } from '@cumulus/service'
 import type { OpenMember } from './open-member.ts'
 import type { ValidatorConfig } from './validator.ts'
@@ -60,9 +67,9 @@ export async function serveFollowers(init: FollowersInit): Promise<Followers> {
       const committee = committeeOf(genesis)
       const frames = member
         ? config.peer
-          ? formatAddress({ ...config.peer, port: member.port })
+          ? announcedAddresses({ ...config.peer, port: member.port })
           : committeeAddress(genesis, identity)
-        : listener && formatAddress(listener)
+        : listener && announcedAddresses(listener)
       gossip = await startGossip(
         {
           identity,
