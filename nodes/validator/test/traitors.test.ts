@@ -18,10 +18,12 @@ const pace = { minRoundMs: 5, idleRoundMs: 10 }
 
 describe('a committee of four with a member', () => {
   it('that runs twice under one key records the evidence, and goes on without a fork', async () => {
-    const committee = await TestCommittee.start(4, { pace })
+    // So slow that round 1, where the second begins, is still remembered when it comes.
+    const slow = { minRoundMs: 20, idleRoundMs: 400 }
+    const committee = await TestCommittee.start(4, { pace: slow })
     const [first, ...rest] = committee.members
     const twin = new TestMember(join(committee.dir, 'twin'), first!.seat, first!.genesis, {
-      pace,
+      pace: slow,
       peer: { host: '127.0.0.1', port: 0 },
     })
     try {

@@ -100,23 +100,28 @@ export class TransactionRouter {
 
   /** Takes what another member was given. Answers `FrameOp.shareTransactions`. */
   async receive(frame: FrameMessage): Promise<FrameReply> {
-    const { mempool, nowMs } = this.#components
+    const until = this.#components.nowMs() + CHARGE_MS
+    // All at once, so that their signatures are checked together.
+    const transactions = await Promise.all(decodeShared(frame.body).map((raw) => this.#submit(raw)))
     let taken = 0
-    for (const raw of decodeShared(frame.body)) {
-      let transaction: Transaction | undefined
-      try {
-        transaction = await mempool.submit(raw, { origin: 'peer' })
-      } catch (error) {
-        // Outdated, too poor, no transaction at all: whoever watches over it will see.
-        if (!(error instanceof PoolError)) throw error
-        if (error.code === 'ALREADY_KNOWN') transaction = mempool.get(keccak256(raw))
-      }
+    for (const transaction of transactions) {
       if (!transaction?.sender) continue
-      this.#charge(transaction.sender, nowMs() + CHARGE_MS)
+      this.#charge(transaction.sender, until)
       taken++
     }
     this.#metrics.received.inc(taken)
     return { meta: new ByteWriter(16).u16(taken).finish() }
+  }
+
+  async #submit(raw: Uint8Array): Promise<Transaction | undefined> {
+    const { mempool } = this.#components
+    try {
+      return await mempool.submit(raw, { origin: 'peer' })
+    } catch (error) {
+      // Outdated, too poor, no transaction at all: whoever watches over it will see.
+      if (!(error instanceof PoolError)) throw error
+      return error.code === 'ALREADY_KNOWN' ? mempool.get(keccak256(raw)) : undefined
+    }
   }
 
   /** Sees to it that a transaction of the mempool is ordered. */
