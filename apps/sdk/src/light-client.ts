@@ -144,9 +144,9 @@ export class LightClient {
   async verifyProof(
     address: Address,
     slots: readonly bigint[] = [],
-    { at, signal }: { at?: CertifiedHeader; signal?: AbortSignal } = {},
+    { at, signal }: { at?: Header; signal?: AbortSignal } = {},
   ): Promise<ProvenAccount & { readonly header: Header }> {
-    const { header } = at ?? (await this.finalizedHeader({ signal }))
+    const header = at ?? (await this.finalizedHeader({ signal })).header
     const keys = slots.map((slot) => `0x${slot.toString(16).padStart(64, '0')}`)
     const block = { blockHash: bytesToHex(header.hash) }
     const answer = await this.#endpoint.ask('eth_getProof', [address, keys, block], signal)

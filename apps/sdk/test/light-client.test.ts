@@ -51,7 +51,7 @@ describe('a light client', () => {
   })
 
   it('proves balances, nonces, code and storage against it, and that there is nothing', async () => {
-    const at = paid
+    const at = paid.header
     const received = await client.verifyProof(receiver, [0n], { at })
     assert.deepEqual([received.balance, received.nonce, received.storage.get(0n)], [5n * TOKEN, 0n, 0n])
     assert.equal((await client.verifyProof(rich.address, [], { at })).nonce, 1n)
@@ -105,7 +105,7 @@ describe('a light client', () => {
   })
 
   it('does not believe a changed proof, and never what a proof merely claims', async () => {
-    const at = paid
+    const at = paid.header
     const proofs: [string, (proof: Proof) => unknown][] = [
       ['BAD_PROOF', (proof) => ({ ...proof, accountProof: proof.accountProof.slice(1) })],
       ['BAD_PROOF', (proof) => ({ ...proof, accountProof: proof.accountProof.slice(0, -1) })],

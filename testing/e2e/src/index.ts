@@ -1,1 +1,1 @@
-export {}
+export { type OrderStatus, ValidatorNetwork, ValidatorProcess } from './validator-network.ts'

@@ -1,4 +1,5 @@
 import type { Bench } from '../bench.ts'
+import { consensusBench } from './consensus.ts'
 import { kernelBench } from './kernel.ts'
 import { s3Bench } from './s3.ts'
 import { framesBench, ledgerBench } from './scripts.ts'
@@ -7,5 +8,6 @@ export const benches: Readonly<Record<string, Bench>> = {
   kernel: kernelBench,
   frames: framesBench,
   ledger: ledgerBench,
+  consensus: consensusBench,
   s3: s3Bench,
 }
