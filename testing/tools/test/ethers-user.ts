@@ -81,6 +81,9 @@ export function ethersUser(bench: () => Bench): void {
       assert.equal(await heard.promise, 7n)
       assert.ok((await block.promise) > 0)
       await token.removeAllListeners()
+      await provider.removeAllListeners()
+      // ethers unsubscribes on its own time: a request on the same socket is answered after it.
+      await provider.send('eth_chainId', [])
     })
 
     it('decodes custom errors of a call, and refuses to send what would fail', async (t) => {
