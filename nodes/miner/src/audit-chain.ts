@@ -18,7 +18,7 @@ export interface AuditChain {
   /** Own challenges as they are issued. */
   challenged(init: FollowInit): AsyncIterable<ChallengedEvent>
   /** @param dropped bit i = entry i is left out, since its stripe was released meanwhile */
-  submitProof(answer: { entries: Uint8Array; dropped: bigint; proof: Uint8Array }, signal: AbortSignal): Promise<void>
+  submitProof(answer: ProofAnswerTo, signal: AbortSignal): Promise<void>
   record(): Promise<ChainRecord>
   rewards(): Promise<ChainRewards>
 }
@@ -59,6 +59,14 @@ export interface ChainRecord {
   readonly missed: number
   /** Undefined = never. */
   readonly lastPassedEpoch: bigint | undefined
+}
+
+/** `seed`: of the challenge that is answered. */
+export interface ProofAnswerTo {
+  readonly seed: Uint8Array
+  readonly entries: Uint8Array
+  readonly dropped: bigint
+  readonly proof: Uint8Array
 }
 
 /** In wei. */

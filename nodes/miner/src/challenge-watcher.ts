@@ -214,8 +214,9 @@ export class ChallengeWatcher {
     const entries = decodeEntries(event.entries)
     const places = await Promise.all(entries.map((entry) => this.#placeOf(entry)))
     const dropped = await this.#released(places)
+    const answer = { seed: event.seed, entries: event.entries, dropped }
     if (dropped === (1n << BigInt(places.length)) - 1n) {
-      await chain.submitProof({ entries: event.entries, dropped, proof: new Uint8Array(0) }, signal)
+      await chain.submitProof({ ...answer, proof: new Uint8Array(0) }, signal)
       return 'void'
     }
     const kept = places.filter((_, i) => ((dropped >> BigInt(i)) & 1n) === 0n)
@@ -223,7 +224,7 @@ export class ChallengeWatcher {
     const tagger = await taggers.ready(event.worker)
     const blocks = this.#blocks(kept)
     const proof = await prover.prove(tagger, { seed: event.seed, places, dropped, params: podr, blocks }, signal)
-    await chain.submitProof({ entries: event.entries, dropped, proof }, signal)
+    await chain.submitProof({ ...answer, proof }, signal)
     return 'submitted'
   }
 

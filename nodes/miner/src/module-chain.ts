@@ -154,8 +154,9 @@ export function moduleChain(client: ChainClient): MinerChain {
       }
     },
 
-    async submitProof({ entries, dropped, proof }, signal) {
-      await client.send('Audit', 'submitProof', [bytesToHex(entries), dropped, bytesToHex(proof)], { signal })
+    async submitProof({ seed, entries, dropped, proof }, signal) {
+      const args = [bytesToHex(seed), bytesToHex(entries), dropped, bytesToHex(proof)] as const
+      await client.send('Audit', 'submitProof', [...args], { signal })
     },
 
     async record() {

@@ -6,6 +6,7 @@ interface Audit {
   struct Challenge { address miner; address worker; bytes32 seed; bytes32 entriesDigest; uint32 entryCount; uint64 issuedAtBlock; uint64 deadlineMs; uint64 epoch; uint8 state; }
   error NotChallenged(uint8 state);
   error TooLate(uint64 deadlineMs);
+  error OtherChallenge(bytes32 seed);
   error WrongEntries(bytes32 expectedDigest);
   error NotReleased(uint32 entry);
   error BadProof(uint32 length);
@@ -22,7 +23,7 @@ interface Audit {
   event RewardClaimed(address indexed miner, address indexed to, uint256 amount);
   function confirmTags(uint32 group, uint32 firstStripe, uint256 stripes, address tagger) external;
   function reportLoss(uint32 group, uint32 firstStripe, uint256 stripes) external;
-  function submitProof(bytes calldata entries, uint256 dropped, bytes calldata proof) external;
+  function submitProof(bytes32 seed, bytes calldata entries, uint256 dropped, bytes calldata proof) external;
   function claim() external returns (uint256 amount);
   function challengeOf(address miner) external view returns (Challenge memory);
   function taggedOf(uint32 group, uint8 seat, uint32 firstStripe) external view returns (uint256);

@@ -179,9 +179,15 @@ export class FakeChain implements MinerChain {
     this.calls.push(`loss ${group}/${first}/${stripes}`)
   }
 
-  async submitProof(answer: { entries: Uint8Array; dropped: bigint; proof: Uint8Array }): Promise<void> {
+  async submitProof(answer: {
+    seed: Uint8Array
+    entries: Uint8Array
+    dropped: bigint
+    proof: Uint8Array
+  }): Promise<void> {
     if (this.submitFailures-- > 0) throw Object.assign(new Error('busy'), { name: 'ChainError', code: 'BUSY' })
-    if (this.open?.state !== 'open') throw Object.assign(new Error('no'), { name: 'ChainError', code: 'REVERTED' })
+    if (this.open?.state !== 'open' || !equalBytes(answer.seed, this.open.seed))
+      throw Object.assign(new Error('no'), { name: 'ChainError', code: 'REVERTED' })
     const places = decodeEntries(answer.entries).map((place) => ({ ...place, seat: seat(this.#seatIn(place.group)) }))
     const { sectorCount, challengedCount } = minimal.audit
     const params = { chainId: minimal.chainId, sectorCount, challengedCount }

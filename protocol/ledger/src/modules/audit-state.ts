@@ -105,6 +105,7 @@ export const definition = module({
   errors: {
     NotChallenged: 'error NotChallenged(uint8 state)',
     TooLate: 'error TooLate(uint64 deadlineMs)',
+    OtherChallenge: 'error OtherChallenge(bytes32 seed)',
     WrongEntries: 'error WrongEntries(bytes32 expectedDigest)',
     NotReleased: 'error NotReleased(uint32 entry)',
     BadProof: 'error BadProof(uint32 length)',

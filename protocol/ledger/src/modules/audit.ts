@@ -64,11 +64,11 @@ function requireProof(c: C, proof: Uint8Array): void {
 }
 
 /** What a submission costs its sender in base fees: given back if the proof passes, once for a challenge. */
-function costOf(c: C, entries: Uint8Array, proof: Uint8Array): bigint {
+function costOf(c: C, ...parts: Uint8Array[]): bigint {
   const { baseFee } = c.block
   if (baseFee === undefined) return 0n
   let gas = TRANSACTION_GAS + c.gasUsed() + COST_GAS
-  for (const bytes of [entries, proof]) for (const byte of bytes) gas += byte === 0 ? ZERO_BYTE_GAS : BYTE_GAS
+  for (const bytes of parts) for (const byte of bytes) gas += byte === 0 ? ZERO_BYTE_GAS : BYTE_GAS
   return BigInt(gas) * baseFee
 }
 
@@ -96,34 +96,49 @@ export const audit = definition
     const { seat, lost } = c.ask(storage).reportLoss(c.caller, { group, firstStripe, stripes })
     if (lost > 0n) c.emit.LossReported(group, seat, c.caller, firstStripe, lost)
   })
-  .fn('function submitProof(bytes entries, uint256 dropped, bytes proof)', 0, (c, entries, dropped, proof) => {
-    const challenge = c.s.challenges.at(c.caller)
-    const { state, worker, entryCount, issuedAtBlock, deadlineMs, epoch, entriesDigest } = challenge.get()
-    if (state !== challengeState.open) throw c.error.NotChallenged(state)
-    if (isOver(c, { issuedAtBlock, deadlineMs })) throw c.error.TooLate(deadlineMs)
-    const entryBytes = hexToBytes(entries)
-    if (entryBytes.length !== ENTRY_BYTES * entryCount) throw c.error.WrongEntries(entriesDigest)
-    c.charge(gasPrices.hash + gasPrices.word * 2 * Math.ceil(entryBytes.length / 32))
-    if (bytesToHex(keccak256(entryBytes)) !== entriesDigest) throw c.error.WrongEntries(entriesDigest)
-    require(dropped >> BigInt(entryCount) === 0n, `the challenge has ${entryCount} entries`)
-    if (dropped > 0n) requireDroppable(c, worker, entryBytes, dropped)
-    if (dropped === (1n << BigInt(entryCount)) - 1n) {
-      require(proof === '0x', 'there is nothing left to prove')
-      challenge.update({ state: challengeState.void })
-      c.emit.ChallengeVoided(c.caller, epoch)
-      return
-    }
-    const proofBytes = hexToBytes(proof)
-    requireProof(c, proofBytes)
-    c.charge(NAME_GAS * entryCount + EQUATION_GAS)
-    challenge.update({ state: challengeState.answered })
-    const answer = c.s.answerOf.at(c.caller)
-    answer.update({ dropped, entries: entryBytes, proof: proofBytes })
-    const to = c.s.answersTo.get()
-    c.s.answers.set(to, c.caller)
-    c.s.answersTo.set(to + 1n)
-    answer.field('cost').set(costOf(c, entryBytes, proofBytes))
-  })
+  .fn(
+    'function submitProof(bytes32 seed, bytes entries, uint256 dropped, bytes proof)',
+    0,
+    (c, seed, entries, dropped, proof) => {
+      const challenge = c.s.challenges.at(c.caller)
+      const {
+        state,
+        seed: current,
+        worker,
+        entryCount,
+        issuedAtBlock,
+        deadlineMs,
+        epoch,
+        entriesDigest,
+      } = challenge.get()
+      if (state !== challengeState.open) throw c.error.NotChallenged(state)
+      // Two challenges may ask for the same blocks: an honest answer that comes late is not a wrong one to the next.
+      if (seed !== current) throw c.error.OtherChallenge(current)
+      if (isOver(c, { issuedAtBlock, deadlineMs })) throw c.error.TooLate(deadlineMs)
+      const entryBytes = hexToBytes(entries)
+      if (entryBytes.length !== ENTRY_BYTES * entryCount) throw c.error.WrongEntries(entriesDigest)
+      c.charge(gasPrices.hash + gasPrices.word * 2 * Math.ceil(entryBytes.length / 32))
+      if (bytesToHex(keccak256(entryBytes)) !== entriesDigest) throw c.error.WrongEntries(entriesDigest)
+      require(dropped >> BigInt(entryCount) === 0n, `the challenge has ${entryCount} entries`)
+      if (dropped > 0n) requireDroppable(c, worker, entryBytes, dropped)
+      if (dropped === (1n << BigInt(entryCount)) - 1n) {
+        require(proof === '0x', 'there is nothing left to prove')
+        challenge.update({ state: challengeState.void })
+        c.emit.ChallengeVoided(c.caller, epoch)
+        return
+      }
+      const proofBytes = hexToBytes(proof)
+      requireProof(c, proofBytes)
+      c.charge(NAME_GAS * entryCount + EQUATION_GAS)
+      challenge.update({ state: challengeState.answered })
+      const answer = c.s.answerOf.at(c.caller)
+      answer.update({ dropped, entries: entryBytes, proof: proofBytes })
+      const to = c.s.answersTo.get()
+      c.s.answers.set(to, c.caller)
+      c.s.answersTo.set(to + 1n)
+      answer.field('cost').set(costOf(c, hexToBytes(seed), entryBytes, proofBytes))
+    },
+  )
   .fn('function claim() returns (uint256 amount)', 0, (c) => claim(c, c.caller))
   .view('function challengeOf(address miner) view returns (Challenge)', (c, miner) => challengeOf(c, miner))
   .view(

@@ -104,10 +104,21 @@ const facts = {
     const proof = network.prove(network.asked(one))
     const others = refuses(() => network.submit(one, proof, { entries }))
     const shorter = refuses(() => network.submit(one, proof, { entries: `${entries}00` }))
-    const unasked = refuses(() => network.submit(account(300), proof, { entries }))
+    const unasked = refuses(() =>
+      network.submit(account(300), proof, { entries, seed: network.announced.get(two)!.seed }),
+    )
     network.submit(one, proof)
     const twice = refuses(() => network.submit(one, proof))
     return others && shorter && unasked && twice
+  },
+  /** An answer to the last question is not taken for one to the next about the same blocks. */
+  repeated: (modules: Modules) => {
+    const { network, one } = scene(modules, { stripes: 2 })
+    const { seed, entries } = network.announced.get(one)!
+    const proof = network.prove(network.asked(one))
+    until(network, () => network.announced.get(one)!.seed !== seed)
+    const isSame = network.announced.get(one)!.entries === entries
+    return isSame && refuses(() => network.submit(one, proof, { seed, entries }))
   },
   /** Entries cannot be chosen. */
   entries: (modules: Modules) => {
@@ -318,6 +329,7 @@ async function mutate(file: string, replace: string, by: string): Promise<Module
 
 /** What is left out, in which file, its text, what stands there instead, and the fact that no longer holds. */
 const mutants: [string, string, string, string, keyof typeof facts][] = [
+  ['the seed that is answered', 'audit', 'if (seed !== current) throw', 'if (false) throw', 'repeated'],
   [
     'the state of the challenge',
     'audit',

@@ -132,6 +132,8 @@ interface Event {
 }
 
 /** A chain whose time goes on, with workers, stored stripes, and miners that can prove them. */
+const ZERO_SEED: `0x${string}` = `0x${'00'.repeat(32)}`
+
 export class AuditNetwork extends TestNetwork {
   readonly genesisTime: bigint
   /** The last announcement to each miner. */
@@ -249,11 +251,11 @@ export class AuditNetwork extends TestNetwork {
     return builder.finish(by.powers)
   }
 
-  submit(miner: Address, proof: Uint8Array, {
-    dropped = 0n,
-    entries = this.announced.get(miner)!.entries,
-    seed = this.announced.get(miner)!.seed,
-  } = {}) {
+  submit(
+    miner: Address,
+    proof: Uint8Array,
+    { dropped = 0n, entries = this.announced.get(miner)!.entries, seed = this.announced.get(miner)!.seed } = {},
+  ) {
     return this.transact(audit, 'submitProof', [seed, entries, dropped, bytesToHex(proof)], { from: miner })
   }
 

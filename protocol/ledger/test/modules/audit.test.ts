@@ -339,15 +339,18 @@ describe('a proof', () => {
     const { network, one, group } = challenged()
     const proof = network.prove(network.asked(one))
     const before = network.world.snapshot()
-    const { entries } = network.announced.get(one)!
+    const { entries, seed } = network.announced.get(one)!
     const attempt =
       (bytes: Uint8Array, options: object = {}) =>
       () =>
         network.submit(one, bytes, options)
-    assert.throws(() => network.submit(stranger, proof, { entries }), /NotChallenged\(0\)/)
+    assert.throws(() => network.submit(stranger, proof, { entries, seed }), /NotChallenged\(0\)/)
     const [, two] = network.members(group) as [Address, Address]
     assert.throws(attempt(proof, { entries: network.announced.get(two)!.entries }), /WrongEntries/)
+    assert.throws(attempt(proof, { seed: network.announced.get(two)!.seed }), new RegExp(`OtherChallenge\\(${seed}\\)`))
     assert.throws(attempt(proof, { entries: '0x' }), /WrongEntries/)
+    // An honest answer to the challenge before, which asked for the same blocks, is no wrong one to this.
+    assert.throws(attempt(proof, { seed: `0x${'11'.repeat(32)}` }), /OtherChallenge/)
     assert.throws(attempt(proof, { entries: entries.slice(0, -24) }), /WrongEntries/)
     assert.throws(attempt(new Uint8Array()), /BadProof\(0\)/)
     assert.throws(attempt(proof.subarray(1)), /BadProof\(127\)/)
