@@ -132,8 +132,6 @@ interface Event {
 }
 
 /** A chain whose time goes on, with workers, stored stripes, and miners that can prove them. */
-const ZERO_SEED: `0x${string}` = `0x${'00'.repeat(32)}`
-
 export class AuditNetwork extends TestNetwork {
   readonly genesisTime: bigint
   /** The last announcement to each miner. */
