@@ -81,8 +81,16 @@ export class TransferLoad {
     }
   }
 
+  /** Asked again until somebody answers: a machine may be slow to begin with. */
   async #firstNonce(client: () => PublicClient, address: Hex): Promise<number> {
-    return client().getTransactionCount({ address, blockTag: 'pending' })
+    while (!this.#stopping) {
+      const nonce = await client()
+        .getTransactionCount({ address, blockTag: 'pending' })
+        .catch(() => undefined)
+      if (nonce !== undefined) return nonce
+      await sleep(100)
+    }
+    return 0
   }
 
   /** A wallet does not run far ahead of the chain. */
