@@ -1,3 +1,6 @@
+export { measurementHex, type QuoteReport, readQuote, tdxMeasurement } from './quote.ts'
 export { gramineQuotes, type QuoteSource, tsmQuotes } from './quote-source.ts'
 export { type ReportSubject, reportData } from './report-data.ts'
 export { TeeError, type TeeErrorCode } from './tee-error.ts'
+export { COLLATERAL_FIELDS, type QuoteCheck, type VerifiedQuote, verifyQuote } from './verify-quote.ts'
+export { type AttestationVoterInit, judge, runAttestationVoter } from './voter.ts'

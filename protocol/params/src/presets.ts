@@ -302,7 +302,7 @@ export const minimal: Params = {
   staking: { ...dev.staking, unbondingEras: 4, jailEras: 2 },
   // Three blocks of 1,920 bytes for a fragment.
   order: { ...dev.order, gcDepthRounds: 64 },
-  audit: { ...dev.audit, sectorCount: 64, challengedCount: 8, windowSlots: 2 },
+  audit: { ...dev.audit, sectorCount: 64, challengedCount: 8, windowSlots: 3 },
 }
 
 export const presets: Readonly<Record<PresetName, Params>> = { mainnet, dev, minimal }

@@ -278,7 +278,7 @@ export class ProofNetwork {
 }
 
 const GATEWAY = 200
-const WORKER = 210
+export const WORKER = 210
 const OBSERVER = 220
 
 export function keyOf(n: number): Uint8Array {
