@@ -37,6 +37,11 @@ export const validatorSettings = {
     max: 65_535,
   },
   bootstrap: { kind: 'list', help: 'nodes of the control network to begin with, each /ip4/…/tcp/…/p2p/…' },
+  keepSnapshots: {
+    kind: 'flag',
+    help: 'write down the state now and then for nodes that begin, and serve it where full nodes come; --no-keep-snapshots turns it off',
+    default: true,
+  },
 } as const satisfies SettingsSpec
 
 export const minerSettings = {

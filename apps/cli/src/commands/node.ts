@@ -31,7 +31,11 @@ export const nodeSettings = {
     help: 'begin an empty folder with the state of a recent block instead of executing all blocks; older ones are then missing here',
     default: false,
   },
-  keepSnapshots: { kind: 'flag', help: 'write down the state of each epoch for nodes that begin', default: true },
+  keepSnapshots: {
+    kind: 'flag',
+    help: 'write down the state now and then for nodes that begin, and serve it; --no-keep-snapshots turns it off',
+    default: true,
+  },
   adminHost,
   adminPort,
   logLevel,

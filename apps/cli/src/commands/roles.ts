@@ -1,6 +1,6 @@
 import type { GatewayConfig } from '@cumulus/gateway'
 import { preset } from '@cumulus/params'
-import { readSettings, type Settings, type SettingsSpec } from '@cumulus/service'
+import { type RoleContext, readSettings, type Settings, type SettingsSpec } from '@cumulus/service'
 import type { Address } from '@cumulus/types'
 import { CliError, command } from '../command.ts'
 import { readPlan } from '../local-plan.ts'
@@ -114,7 +114,38 @@ function validatorStarter(settings: Settings<typeof validatorSettings>): RoleSta
     const rpc = { host: settings.rpcHost, port: settings.rpcPort }
     const { dir, genesis, libp2pHost, libp2pPort, bootstrap } = settings
     const gossip = libp2pPort === undefined ? undefined : { host: libp2pHost, port: libp2pPort, bootstrap }
-    return startValidator({ dir, genesis, rpc, coinbase, peer: peerOf(settings), gossip }, context)
+    const snapshots = { make: settings.keepSnapshots }
+    const init = { dir, genesis, rpc, coinbase, peer: peerOf(settings), gossip, snapshots }
+    const role = await startValidator(init, context)
+    // Who has no account has no vote, either.
+    if (settings.keyFile !== undefined)
+      void voteOnAttestations(settings, role.ports['rpc'] ?? settings.rpcPort, context)
+    return role
+  }
+}
+
+/** Has a member of the committee vote on the quotes of TEE workers, through its own node. Never rejects. */
+async function voteOnAttestations(
+  settings: Settings<typeof validatorSettings>,
+  rpcPort: number,
+  { log, signal }: RoleContext,
+): Promise<void> {
+  try {
+    const [{ ChainClient }, { runAttestationVoter }] = await Promise.all([
+      import('@cumulus/chain'),
+      import('@cumulus/tee'),
+    ])
+    const host = settings.rpcHost === '0.0.0.0' ? '127.0.0.1' : settings.rpcHost
+    const chain = await ChainClient.connect({
+      urls: [`http://${host}:${rpcPort}`],
+      privateKey: await readKeyFile(settings.keyFile),
+      params: preset(settings.preset),
+      log,
+      signal,
+    })
+    await runAttestationVoter({ chain, log, signal })
+  } catch (error) {
+    if (!signal.aborted) log.error('attestations of TEE workers are not voted on', { error })
   }
 }
 
