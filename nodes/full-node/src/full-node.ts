@@ -58,7 +58,7 @@ export interface FullNodeConfig {
   readonly trustedPeers?: readonly string[]
   /**
    * `sync`: an empty folder begins with the newest snapshot of the peers instead of the first block, if they have one.
-   * `make`: write down the state of each epoch for others; only of use with `listen`.
+   * `make`: write down the state every ten minutes for others; only of use with `listen`.
    */
   readonly snapshots?: {
     readonly sync?: boolean

@@ -29,7 +29,11 @@ export interface SnapshotKeeperComponents {
 
 export interface SnapshotKeeperLimits {
   readonly keep: number
-  readonly everyEpochs: number
+  /**
+   * Consensus time from one to the next, at least; rounded up to whole epochs. By consensus time, so that all nodes make the
+   * same ones, and chunks can be had from any of them.
+   */
+  readonly intervalMsMin: number
   /** Work in one go, and the rest after it: the same thread executes blocks. */
   readonly workMs: number
   readonly restMs: number
@@ -39,7 +43,8 @@ export interface SnapshotKeeperLimits {
 
 export const defaultSnapshotKeeperLimits: SnapshotKeeperLimits = {
   keep: 2,
-  everyEpochs: 1,
+  // Epochs may be of seconds, and the whole state is read each time; with two kept, a new node has 10 minutes to read one at least.
+  intervalMsMin: 10 * 60_000,
   workMs: 4,
   restMs: 10,
   spacing: 10,
@@ -53,7 +58,7 @@ interface Kept {
 }
 
 /**
- * Writes down the state at the first block of each epoch and serves it: a new node reads it in chunks instead of executing
+ * Writes down the state now and then, at the first block of an epoch, and serves it: a new node reads it in chunks instead of executing
  * all blocks since the first. Made from a read transaction, beside the execution of further blocks, in small steps.
  */
 export class SnapshotKeeper {
@@ -64,7 +69,8 @@ export class SnapshotKeeper {
   readonly #metrics: ReturnType<typeof createKeeperMetrics> | undefined
   /** Newest first. */
   #kept: Kept[] = []
-  #epoch: number | undefined
+  /** That of the last block. */
+  #interval: number | undefined
   #making: Promise<void> | undefined
   #notBeforeMs = 0
   readonly #ending = new AbortController()
@@ -101,11 +107,12 @@ export class SnapshotKeeper {
   /** To be called with each block, when it is stored and nothing of the next one is. */
   onBlock(header: HashedHeader): void {
     const { params, genesisMs, log } = this.#components
-    const { everyEpochs, spacing } = this.#limits
-    const epochMs = params.slotMs * params.slotsPerEpoch * everyEpochs
-    const epoch = Math.floor((header.timestampMs - genesisMs) / epochMs)
-    const isNew = this.#epoch !== undefined && epoch > this.#epoch
-    this.#epoch = epoch
+    const { intervalMsMin, spacing } = this.#limits
+    const epochMs = params.slotMs * params.slotsPerEpoch
+    const intervalMs = Math.max(1, Math.ceil(intervalMsMin / epochMs)) * epochMs
+    const interval = Math.floor((header.timestampMs - genesisMs) / intervalMs)
+    const isNew = this.#interval !== undefined && interval > this.#interval
+    this.#interval = interval
     if (!isNew || this.#making || this.#ending.signal.aborted || performance.now() < this.#notBeforeMs) return
     const source = this.#components.readSnapshot()
     const startedAtMs = performance.now()

@@ -63,7 +63,7 @@ describe('snapshots', () => {
         readSnapshot: () => Object.assign(of.store.clone(), { close() {} }),
         log: quiet,
       },
-      { restMs: 1, spacing: 0 },
+      { restMs: 1, spacing: 0, intervalMsMin: 0 },
     )
   before(async () => {
     dir = await mkdtemp(join(tmpdir(), 'cumulus-snapshots-'))
@@ -287,7 +287,10 @@ describe('snapshots', () => {
 describe('a full node that begins with a snapshot', () => {
   it('is at the tip without the blocks before, and says so', async () => {
     const origin = await OrderingNode.start()
-    const near = await TestNode.start({ trustedPeers: [origin.address], snapshots: { make: true } })
+    const near = await TestNode.start({
+      trustedPeers: [origin.address],
+      snapshots: { make: true, limits: { intervalMsMin: 0 } },
+    })
     const client = createPublicClient({ transport: http(near.url), cacheTime: 0 })
     let nonce = 0
     const send = async () => {

@@ -9,7 +9,7 @@ import {
 import { BlockService, takeTransactions } from '@cumulus/full-node'
 import { keccak256 } from '@cumulus/hash'
 import type { Ledger } from '@cumulus/ledger'
-import { type Listener, listen } from '@cumulus/network'
+import { type FrameHandlers, type Listener, listen } from '@cumulus/network'
 import { committeeOf } from '@cumulus/r2s'
 import type { RoleContext } from '@cumulus/service'
 import type { Seat } from './committee-seat.ts'
@@ -27,6 +27,8 @@ interface MemberInit {
   readonly store: LmdbLedgerStore
   readonly certificates: CertificateStore
   readonly mempool: Mempool
+  /** Served to full nodes beside the chain. */
+  readonly snapshots: FrameHandlers | undefined
   readonly context: RoleContext
 }
 
@@ -46,7 +48,7 @@ export interface OpenMember {
  * @throws ConsensusError, NetworkError LISTEN
  */
 export async function openMember(init: MemberInit): Promise<OpenMember> {
-  const { config, genesis, seat, ledger, store, certificates, mempool, context } = init
+  const { config, genesis, seat, ledger, store, certificates, mempool, snapshots, context } = init
   const { log, metrics } = context
   const { identity, members, index, committee, blsKey } = seat
   const coin = coinOf(genesis, seat, ledger.genesisHash)
@@ -76,6 +78,7 @@ export async function openMember(init: MemberInit): Promise<OpenMember> {
       store,
       certificates,
       isOrdering: true,
+      handlers: snapshots,
       metrics,
       transactions: async (raws) => {
         const verdicts = await takeTransactions(mempool, raws)

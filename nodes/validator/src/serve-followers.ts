@@ -15,7 +15,7 @@ import {
   takeTransactions,
 } from '@cumulus/full-node'
 import type { Ledger } from '@cumulus/ledger'
-import { type Listener, listen, PeerIdentity } from '@cumulus/network'
+import { type FrameHandlers, type Listener, listen, PeerIdentity } from '@cumulus/network'
 import type { RoleContext } from '@cumulus/service'
 import type { OpenMember } from './open-member.ts'
 import type { ValidatorConfig } from './validator.ts'
@@ -30,6 +30,8 @@ interface FollowersInit {
   readonly view: LedgerView
   /** Absent: this validator orders alone. */
   readonly member: OpenMember | undefined
+  /** Served beside the chain by a validator that orders alone; a member's are on its own port already. */
+  readonly snapshots: FrameHandlers | undefined
   readonly context: RoleContext
 }
 
@@ -47,7 +49,7 @@ export interface Followers {
  * @throws NetworkError IDENTITY, LISTEN
  */
 export async function serveFollowers(init: FollowersInit): Promise<Followers> {
-  const { config, genesis, ledger, store, certificates, mempool, view, member, context } = init
+  const { config, genesis, ledger, store, certificates, mempool, view, member, snapshots, context } = init
   const { log, metrics, signal } = context
   if (!config.gossip && (member || !config.peer)) return { ports: {}, status: () => ({}), close: async () => {} }
   const identity = await PeerIdentity.loadOrCreate(config.dir)
@@ -59,7 +61,14 @@ export async function serveFollowers(init: FollowersInit): Promise<Followers> {
   try {
     if (!member && config.peer) {
       const transactions = (raws: readonly Uint8Array[]) => takeTransactions(mempool, raws)
-      const service = new BlockService({ chain: ledger, store, transactions, isOrdering: true, metrics })
+      const service = new BlockService({
+        chain: ledger,
+        store,
+        transactions,
+        isOrdering: true,
+        handlers: snapshots,
+        metrics,
+      })
       view.onBlock(() => service.announce())
       listener = await listen({ ...config.peer, identity, handlers: service.handlers, log, metrics })
     }

@@ -16,6 +16,7 @@ import {
   paramsOf,
   readGenesis,
 } from '@cumulus/execution'
+import { SnapshotKeeper, type SnapshotKeeperLimits } from '@cumulus/full-node'
 import type { Ledger } from '@cumulus/ledger'
 import type { Params } from '@cumulus/params'
 import { type AccessRules, type RpcLimits, type RpcServer, startRpcServer } from '@cumulus/rpc'
@@ -53,6 +54,11 @@ export interface ValidatorConfig {
   readonly peer?: { readonly host: string; readonly port: number }
   /** The control network, where full nodes find each other; validators are where they begin. Absent: not taken part in. */
   readonly gossip?: { readonly host: string; readonly port: number; readonly bootstrap?: readonly string[] }
+  /**
+   * Keeps snapshots of the state for nodes that begin, unless `make` is false. Every validator with a peer port does so: they are
+   * who a new node knows from the genesis. See `SnapshotKeeper`.
+   */
+  readonly snapshots?: { readonly make?: boolean; readonly limits?: Partial<SnapshotKeeperLimits> }
   /** Pace of the committee; see `R2sOrdererInit`. */
   readonly pace?: R2sOrdererInit
 }
@@ -111,15 +117,47 @@ async function run(
   const certificates = seat && new CertificateStore(config.dir)
   if (certificates) closing.push(() => certificates.close())
   const context = { signal, log, metrics }
+  const keeper =
+    (seat || config.peer) && config.snapshots?.make !== false
+      ? new SnapshotKeeper(
+          {
+            dir: config.dir,
+            params,
+            genesisMs: genesis.timeMs,
+            readSnapshot: () => store.readSnapshot(),
+            log: log.child({ part: 'snapshots' }),
+            metrics,
+          },
+          config.snapshots?.limits,
+        )
+      : undefined
+  await keeper?.open()
+  if (keeper) closing.push(() => keeper.close())
+  const snapshots = keeper?.handlers
   const member =
-    seat && (await openMember({ config, genesis, seat, ledger, store, certificates: certificates!, mempool, context }))
+    seat &&
+    (await openMember({
+      config,
+      genesis,
+      seat,
+      ledger,
+      store,
+      certificates: certificates!,
+      mempool,
+      snapshots,
+      context,
+    }))
   if (member) closing.push(() => member.close())
   const heartbeatMs = (seat ? params.order.heartbeatSlots : (config.heartbeatSlots ?? HEARTBEAT_SLOTS)) * params.slotMs
   const orderer: Orderer = member?.orderer ?? singleOrderer(config, params, ledger, mempool, heartbeatMs)
 
   let rpc: RpcServer | undefined
   let followers: Followers | undefined
-  const status = () => ({ ...statusOf(params, genesis, ledger, mempool, orderer, rpc), ...followers?.status() })
+  const status = () => ({
+    ...statusOf(params, genesis, ledger, mempool, orderer, rpc),
+    ...(keeper && { snapshots: { kept: keeper.heights.map(String) } }),
+    ...followers?.status(),
+  })
   const health = () => healthOf(ledger, heartbeatMs)
   const view = new LedgerView({
     ledger,
@@ -130,6 +168,7 @@ async function run(
     status,
     peerCount: () => member?.orderer.connectedCount ?? 0,
   })
+  if (keeper) view.onBlock(() => keeper.onBlock(ledger.head))
   rpc = await startRpcServer(
     { chain: view, log: log.child({ part: 'rpc' }), metrics, health },
     { verification: { dir: `${config.dir}/sources` }, ...config.rpc },
@@ -145,6 +184,7 @@ async function run(
     mempool,
     view,
     member,
+    snapshots,
     context,
   })
   closing.push(() => followers?.close())
