@@ -1,5 +1,13 @@
 import { equalBytes } from '@cumulus/bytes'
-import { Ledger, MemoryLedgerStore, ModuleRegistry, modulesFor, type Transaction } from '@cumulus/ledger'
+import {
+  type Genesis,
+  Ledger,
+  type LedgerStore,
+  MemoryLedgerStore,
+  ModuleRegistry,
+  modulesFor,
+  type Transaction,
+} from '@cumulus/ledger'
 import { type FrameHandlers, type Listener, listen, PeerIdentity } from '@cumulus/network'
 import { minimal } from '@cumulus/params'
 import { createLogger, type Logger } from '@cumulus/service'
@@ -13,14 +21,21 @@ export const GENESIS_MS = 1_764_000_000_000
 
 export const quiet: Logger = createLogger({ name: 'test', write: () => {} })
 
-/** Ten funded accounts on the smallest parameters, in memory. */
-export function openTestLedger(store = new MemoryLedgerStore()): Promise<Ledger> {
+/**
+ * Ten funded accounts on the smallest parameters, in memory.
+ *
+ * @param more what else the chain begins with
+ */
+export function openTestLedger(
+  store: LedgerStore = new MemoryLedgerStore(),
+  more: Genesis['alloc'] = {},
+): Promise<Ledger> {
   const accounts = Array.from({ length: 10 }, (_, index) => testAccount(index).address)
   return Ledger.open({
     params: minimal,
     genesis: {
       timestampMs: GENESIS_MS,
-      alloc: Object.fromEntries(accounts.map((address) => [address, { balance: 1_000_000n * TOKEN }])),
+      alloc: { ...Object.fromEntries(accounts.map((address) => [address, { balance: 1_000_000n * TOKEN }])), ...more },
     },
     store,
     modules: new ModuleRegistry(modulesFor(minimal)),
@@ -77,9 +92,9 @@ export class TestChain {
     this.ledger = ledger
   }
 
-  static async create(): Promise<TestChain> {
+  static async create(more?: Genesis['alloc']): Promise<TestChain> {
     const store = new MemoryLedgerStore()
-    return new TestChain(store, await openTestLedger(store))
+    return new TestChain(store, await openTestLedger(store, more))
   }
 
   /** A copy that goes its own way. */
