@@ -194,7 +194,9 @@ async function createCommittee(folder: NetworkFolder, validators: readonly Netwo
   const { committee, keys } = createDevelopmentCommittee(
     validators.map(({ account, address }) => ({ account: account as Address, address: address! })),
   )
-  for (const [index, { name }] of validators.entries()) await writeMemberKeys(folder.stateOf(name), keys[index]!)
+  for (const [index, { name }] of validators.entries()) {
+    await writeMemberKeys(folder.stateOf(name), keys[index]!, { areNew: true })
+  }
   return committee
 }
 

@@ -47,7 +47,7 @@ export class CertifiedChain {
       allocations: [{ address: rich.address, balance: 1_000n * TOKEN }],
       committee,
     })
-    await writeMemberKeys(dir, keys[0]!)
+    await writeMemberKeys(dir, keys[0]!, { areNew: true })
     const stop = new AbortController()
     const role = await startValidator(
       {

@@ -22,6 +22,8 @@ export interface MemberKeys {
 const PEER_KEY_FILE = 'peer.key'
 const BLS_KEY_FILE = 'bls.key'
 const COIN_KEY_FILE = 'coin.key'
+/** Names the peer key that nothing was signed with yet; the validator removes it before it signs. */
+const NEW_KEYS_FILE = 'order.new'
 
 /** Fewer than four members have no spare one, and no adversary to hide the coin from. */
 const DEALT_MEMBERS_MIN = 4
@@ -58,13 +60,25 @@ export function createDevelopmentCommittee(
   return { committee: { members, coin }, keys }
 }
 
-/** Writes `peer.key`, `bls.key` and `coin.key` into the folder of a validator. */
-export async function writeMemberKeys(folder: string, { peerSeed, blsSeed, coinShare }: MemberKeys): Promise<void> {
+/**
+ * Writes `peer.key`, `bls.key` and `coin.key` into the folder of a validator.
+ *
+ * @param areNew they have just been drawn, so certainly nothing was signed with them: a member of other keys who finds no log
+ * of its own asks all others what it signed before it signs anything. Never for keys that come out of a backup
+ */
+export async function writeMemberKeys(
+  folder: string,
+  { peerSeed, blsSeed, coinShare }: MemberKeys,
+  { areNew = false }: { readonly areNew?: boolean } = {},
+): Promise<void> {
   const write = (name: string, secret: Uint8Array) =>
     writeFileAtomic(join(folder, name), `${bytesToPlainHex(secret)}\n`, { mode: 0o600 })
   await write(PEER_KEY_FILE, peerSeed)
   await write(BLS_KEY_FILE, blsSeed)
   if (coinShare) await write(COIN_KEY_FILE, coinShare)
+  if (areNew) {
+    await writeFileAtomic(join(folder, NEW_KEYS_FILE), `${bytesToHex(new PeerIdentity(peerSeed).publicKey)}\n`)
+  }
 }
 
 /** What a member signs votes with. @throws ExecutionError KEY_FILE */

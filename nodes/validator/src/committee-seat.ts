@@ -22,7 +22,7 @@ export interface Seat {
 const GENESIS_ERA = 0
 
 /**
- * The seat that the keys in `folder` have (see `writeMemberKeys`); undefined if the genesis names no committee.
+ * The seat that the keys in `folder` have (see `writeMemberKeys` of @cumulus/execution); undefined if the genesis names no committee.
  *
  * @throws ConsensusError NOT_A_MEMBER, BAD_KEY
  */

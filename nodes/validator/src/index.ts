@@ -1,4 +1,3 @@
 export { ConsensusError, type ConsensusErrorCode } from './consensus/consensus-error.ts'
-export { type MemberSecrets, writeMemberKeys } from './member-keys.ts'
 export { nextRandao, SingleOrderer } from './single-orderer.ts'
 export { startValidator, type ValidatorConfig } from './validator.ts'

@@ -1,34 +1,9 @@
-import { chmod, readFile, stat, writeFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { hexToBytes } from '@cumulus/bytes'
 import { ConsensusError } from './consensus/consensus-error.ts'
 
-/** Secrets of a member, 32 bytes each. */
-export interface MemberSecrets {
-  /** Seed of the Ed25519 key: identity towards peers, signature of own blocks. */
-  readonly peer: Uint8Array
-  /** Seed of the BLS key of votes, for `BlsKey.fromSeed`. */
-  readonly bls: Uint8Array
-  /** Share of the coin's key, for `BlsKey.fromSecret`; absent where the coin is public. */
-  readonly coin?: Uint8Array
-}
-
 export type SecretFile = 'peer.key' | 'bls.key' | 'coin.key'
-
-/** Writes the files that a member's folder needs: 64 hex digits and a newline each, for the owner's eyes only. */
-export async function writeMemberKeys(folder: string, { peer, bls, coin }: MemberSecrets): Promise<void> {
-  const files: [SecretFile, Uint8Array | undefined][] = [
-    ['peer.key', peer],
-    ['bls.key', bls],
-    ['coin.key', coin],
-  ]
-  for (const [name, secret] of files) {
-    if (!secret) continue
-    const path = join(folder, name)
-    await writeFile(path, `${secret.toHex()}\n`, { mode: 0o600 })
-    await chmod(path, 0o600)
-  }
-}
 
 /** @throws ConsensusError BAD_KEY, which never says what is in the file */
 export async function readSecret(folder: string, name: SecretFile): Promise<Uint8Array> {

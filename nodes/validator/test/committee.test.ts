@@ -93,7 +93,41 @@ describe('a committee of four at full pace', () => {
     await gone!.start()
     await transfer(gone!, 4, 3)
     await assertSameChain(members, await headOf(gone!))
-    const statuses = await Promise.all(members.map((member) => member.status()))
-    for (const { orderer } of statuses) assert.deepEqual(orderer.evidence, [])
+    await assertNoEvidence(members)
+  })
+
+  it('takes back a member that kept nothing but its keys, and signs no round twice', async () => {
+    const { members } = committee
+    const [, , gone, other] = members
+    await gone!.stop()
+    await rm(gone!.dir, { recursive: true })
+    await gone!.start()
+    const { round } = (await other!.status()).orderer.members[2]!
+    await transfer(gone!, 5, 3)
+    await eventually('own blocks', async () => (await other!.status()).orderer.members[2]!.round > round + 5)
+    await assertSameChain(members, await headOf(gone!))
+    await assertNoEvidence(members)
   })
 })
+
+describe('a committee of which nobody remembers anything', () => {
+  it('begins, once all are there', async () => {
+    const committee = await TestCommittee.start(4, {}, { areNew: false })
+    try {
+      const { members } = committee
+      await transfer(members[0]!, 0, 3)
+      await assertSameChain(members, await headOf(members[0]!))
+      await assertNoEvidence(members)
+    } finally {
+      await committee.remove()
+    }
+  })
+})
+
+/** Nobody signed a round or a height twice, and nobody met a block of its own that it does not know. */
+async function assertNoEvidence(members: readonly TestMember[]): Promise<void> {
+  for (const member of members) {
+    const { orderer } = await member.status()
+    assert.deepEqual([orderer.evidence, orderer.silencedAtRound], [[], undefined])
+  }
+}

@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
+import { writeMemberKeys } from '@cumulus/execution'
 import type { FrameMessage, Session } from '@cumulus/network'
 import type { Commit } from '@cumulus/r2s'
 import fc from 'fast-check'
@@ -14,7 +15,7 @@ import { Outbox } from '../src/consensus/outbox.ts'
 import { SteadyClock } from '../src/consensus/steady-clock.ts'
 import { TokenBucket } from '../src/consensus/token-bucket.ts'
 import { seatOrder } from '../src/consensus/transaction-router.ts'
-import { readSecret, writeMemberKeys } from '../src/member-keys.ts'
+import { readSecret } from '../src/member-keys.ts'
 
 describe('the steady clock', () => {
   it('never goes back and never stands still, and is right again after a while', () => {
@@ -179,7 +180,7 @@ describe('files of a member', () => {
   it('hold keys that only their owner may read', () =>
     inFolder(async (dir) => {
       const secret = new Uint8Array(32).fill(5)
-      await writeMemberKeys(dir, { peer: secret, bls: secret })
+      await writeMemberKeys(dir, { peerSeed: secret, blsSeed: secret })
       assert.deepEqual(await readSecret(dir, 'bls.key'), secret)
       await assert.rejects(readSecret(dir, 'coin.key'), { code: 'BAD_KEY' })
       await writeFile(join(dir, 'bls.key'), 'nonsense\n')

@@ -5,14 +5,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { bytesToHex } from '@cumulus/bytes'
-import { createGenesis, type GenesisFile } from '@cumulus/execution'
+import { createGenesis, type GenesisFile, writeMemberKeys } from '@cumulus/execution'
 import { PeerIdentity } from '@cumulus/network'
 import { committeeOf } from '@cumulus/r2s'
 import { createLogger, createMetrics, type LogLevel, type Metrics, type RunningRole } from '@cumulus/service'
 import { BlsKey, deal } from '@cumulus/threshold'
 import { createPublicClient, http, type PublicClient } from 'viem'
 import { testAccount } from '../../execution/test/transactions.ts'
-import { writeMemberKeys } from '../src/member-keys.ts'
 import { startValidator, type ValidatorConfig } from '../src/validator.ts'
 
 const TOKEN = 10n ** 18n
@@ -120,10 +119,11 @@ export class TestMember {
     return createPublicClient({ transport: http(`http://127.0.0.1:${this.role.ports['rpc']}`), pollingInterval: 20 })
   }
 
-  async writeKeys(): Promise<void> {
+  /** @param areNew as when the network was made; a member that starts without keys has used them elsewhere */
+  async writeKeys(areNew = false): Promise<void> {
     await mkdir(this.dir, { recursive: true })
     const { seed, blsSeed, coinShare } = this.seat
-    await writeMemberKeys(this.dir, { peer: seed, bls: blsSeed, coin: coinShare })
+    await writeMemberKeys(this.dir, { peerSeed: seed, blsSeed, ...(coinShare && { coinShare }) }, { areNew })
   }
 
   async start(): Promise<void> {
@@ -174,11 +174,17 @@ export class TestCommittee {
     this.members = members
   }
 
-  static async start(size: number, config: Partial<ValidatorConfig> = {}): Promise<TestCommittee> {
+  /** @param areNew without it, nobody vouches that the members never signed: all have lost their logs */
+  static async start(
+    size: number,
+    config: Partial<ValidatorConfig> = {},
+    { areNew = true }: { readonly areNew?: boolean } = {},
+  ): Promise<TestCommittee> {
     const dir = await mkdtemp(join(tmpdir(), 'cumulus-committee-'))
     const seats = await testSeats(size)
     const genesis = committeeGenesis(seats)
     const members = seats.seats.map((seat, index) => new TestMember(join(dir, String(index)), seat, genesis, config))
+    if (areNew) await Promise.all(members.map((member) => member.writeKeys(true)))
     await Promise.all(members.map((member) => member.start()))
     return new TestCommittee(dir, members)
   }

@@ -27,6 +27,7 @@ describe('a committee of four with a member', () => {
       peer: { host: '127.0.0.1', port: 0 },
     })
     try {
+      await twin.writeKeys(true) // which is not true
       await twin.start()
       await eventually('evidence', async () => {
         const statuses = await Promise.all(rest.map((member) => member.status()))
@@ -86,7 +87,7 @@ describe('a committee of four with a member', () => {
     await writeGenesis(join(dir, 'genesis.json'), genesis)
     const members = seats.seats.map((seat, index) => new TestMember(join(dir, String(index)), seat, genesis, calm))
     const [killed, ...rest] = members
-    await killed!.writeKeys()
+    await Promise.all(members.map((member) => member.writeKeys(true)))
     let child: ChildProcess | undefined
     const start = async () => {
       const script = new URL('./member-child.ts', import.meta.url).pathname

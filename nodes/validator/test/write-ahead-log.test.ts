@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict'
-import { appendFile, mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, beforeEach, describe, it } from 'node:test'
+import { bytesToHex } from '@cumulus/bytes'
 import { type Block, encodePayload, genesisDigest, sealBlock } from '@cumulus/r2s'
 import fc from 'fast-check'
 import { WriteAheadLog } from '../src/consensus/write-ahead-log.ts'
 
-const owner = { chainId: 27_103n, era: 0, member: 1 }
+const owner = { chainId: 27_103n, era: 0, member: 1, peerKey: new Uint8Array(32).fill(3) }
 const anchor = new Uint8Array(32).fill(7)
 
 function block(round: number, author = 1, bytes = 100): Block {
@@ -41,6 +42,11 @@ describe('the write-ahead log', () => {
   })
   after(() => rm(root, { recursive: true }))
 
+  /** What whoever draws keys leaves in the folder of their member. */
+  const vouch = async (peerKey = owner.peerKey) => {
+    await mkdir(dir, { recursive: true })
+    await writeFile(join(dir, 'order.new'), `${bytesToHex(peerKey)}\n`)
+  }
   const open = (height = 0n) => WriteAheadLog.open(dir, owner, height)
   const path = () => join(dir, 'order', 'wal.log')
   /** A log with own blocks of rounds 1 to `rounds`. */
@@ -61,7 +67,8 @@ describe('the write-ahead log', () => {
       : []
   }
 
-  it('is fresh once, and afterwards holds what was persisted, in order, with what came before it', async () => {
+  it('is fresh once, if somebody vouches for the keys, and afterwards holds what was persisted, in order', async () => {
+    await vouch()
     const { wal, found } = await open()
     assert.equal(found.kind, 'fresh')
     await wal.close()
@@ -123,22 +130,29 @@ describe('the write-ahead log', () => {
     assert.equal((await stat(`${path()}.damaged`)).size, bytes.length)
   })
 
-  it('is lost, never fresh, if it is missing where the chain has blocks or the member has signed', async () => {
-    const { wal, found } = await open(1n)
-    assert.equal(found.kind, 'lost')
-    await wal.close()
-    dir = join(root, 'signed')
-    await write(1)
-    await rm(join(dir, 'order'), { recursive: true })
-    const again = await open()
-    assert.equal(again.found.kind, 'lost')
-    await again.wal.close()
-    dir = join(root, 'empty')
+  it('is lost, never fresh, if it is missing and nobody vouches that its keys were never used', async () => {
+    const isLost = async (height = 0n) => {
+      const { wal, found } = await open(height)
+      await wal.close()
+      assert.equal(found.kind, 'lost')
+      await rm(dir, { recursive: true })
+    }
+    await isLost()
+    await isLost(1n)
+    await vouch()
+    await isLost(1n)
+    await vouch(new Uint8Array(32).fill(4))
+    await isLost()
+    // Good for one log only, whether it was written to or not.
+    for (const rounds of [0, 1]) {
+      await vouch()
+      await write(rounds)
+      await rm(join(dir, 'order'), { recursive: true })
+      await isLost()
+    }
     await write(1)
     await writeFile(path(), '')
-    const third = await open()
-    assert.equal(third.found.kind, 'lost')
-    await third.wal.close()
+    await isLost()
   })
 
   it('begins anew from a checkpoint, and remembers the height of the chain at that time', async () => {

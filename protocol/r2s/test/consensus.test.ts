@@ -243,6 +243,19 @@ describe('a member', () => {
     assert.ok(!core.inquiring)
   })
 
+  it('begins with round 1 where all others have lost their logs too', () => {
+    for (const size of [4, 7, 11]) {
+      for (let seed = 0; seed < 20; seed++) {
+        const network = new SmallNetwork(size, seed, {}, true, true, 'lost')
+        network.run(500)
+        assert.ok(
+          network.members.every(({ decidedRound }) => decidedRound > 5),
+          `${size} members, seed ${seed}`,
+        )
+      }
+    }
+  })
+
   it('falls silent when somebody signs with its key', () => {
     const { receive, sealed, core } = alone()
     assert.ok(receive(sealed(0)).some(({ kind }) => kind === 'silenced'))

@@ -40,13 +40,22 @@ export class SmallNetwork {
   nowMs = 0
   #queue: { atMs: number; order: number; run: () => void }[] = []
   #order = 0
+  readonly #isLinked = new Set<number>()
+  readonly #arrivedMs = new Map<number, number>()
   #random: number
 
   /** Whether blocks have contents. */
   talk: boolean
 
   /** @param cheap blocks are sealed, not signed */
-  constructor(size: number, seed: number, params: Partial<R2sParams> = {}, talk = true, cheap = false) {
+  constructor(
+    size: number,
+    seed: number,
+    params: Partial<R2sParams> = {},
+    talk = true,
+    cheap = false,
+    start: 'fresh' | 'lost' = 'fresh',
+  ) {
     this.#random = seed
     this.talk = talk
     const seals = {
@@ -58,9 +67,12 @@ export class SmallNetwork {
       return new R2s(cheap ? { ...config, ...seals, sign: (message) => sealOf(member, message) } : config)
     })
     this.commits = this.members.map(() => [])
+    // Who starts as new has been connected before.
+    if (start === 'fresh') for (let link = 0; link < size * size; link++) this.#isLinked.add(link)
     this.members.forEach((member, i) => {
-      this.#apply(i, member.start({ kind: 'fresh' }, 0))
+      this.#apply(i, member.start({ kind: start }, 0))
     })
+    if (start === 'lost') this.#connectAll()
   }
 
   step(member: number, event: R2sEvent): void {
@@ -76,6 +88,18 @@ export class SmallNetwork {
       this.nowMs = next.atMs
       next.run()
     }
+  }
+
+  #connectAll(): void {
+    this.members.forEach((_, i) => {
+      for (let peer = 0; peer < i; peer++) {
+        this.#later(this.#delay(), () => {
+          this.#isLinked.add(i * this.members.length + peer).add(peer * this.members.length + i)
+          this.step(i, { kind: 'connected', peer, nowMs: this.nowMs })
+          this.step(peer, { kind: 'connected', peer: i, nowMs: this.nowMs })
+        })
+      }
+    })
   }
 
   #later(delayMs: number, run: () => void): void {
@@ -105,7 +129,14 @@ export class SmallNetwork {
         for (let to = 0; to < this.members.length; to++) {
           if (to === member || (effect.kind === 'send' && effect.to !== to)) continue
           const { message } = effect
-          this.#later(this.#delay(), () => this.step(to, { kind: 'message', from: member, message, nowMs: this.nowMs }))
+          // In their order, as over one connection.
+          const link = member * this.members.length + to
+          if (!this.#isLinked.has(link)) continue
+          const atMs = Math.max(this.nowMs + this.#delay(), this.#arrivedMs.get(link) ?? 0)
+          this.#arrivedMs.set(link, atMs)
+          this.#later(atMs - this.nowMs, () =>
+            this.step(to, { kind: 'message', from: member, message, nowMs: this.nowMs }),
+          )
         }
       }
     }

@@ -169,7 +169,7 @@ export class ValidatorNetwork {
     const validators = rpcPorts.map((rpcPort, i) => processOf(dir, `validator-${i + 1}`, rpcPort, peerPorts[i]!))
     for (const [i, validator] of validators.entries()) {
       await mkdir(validator.dir)
-      await writeMemberKeys(validator.dir, keys[i]!)
+      await writeMemberKeys(validator.dir, keys[i]!, { areNew: true })
     }
     const network = new ValidatorNetwork(dir, genesis, validators, proxies, accounts)
     try {

@@ -249,8 +249,8 @@ export class R2sOrderer implements Orderer {
    * @throws ConsensusError LOG_FAILED, OTHER_LOG
    */
   static async open(components: R2sOrdererComponents, init: R2sOrdererInit = {}): Promise<R2sOrderer> {
-    const { folder, params, committee, self, chain, log } = components
-    const owner = { chainId: BigInt(params.chainId), era: committee.era, member: self }
+    const { folder, params, committee, self, identity, chain, log } = components
+    const owner = { chainId: BigInt(params.chainId), era: committee.era, member: self, peerKey: identity.publicKey }
     const onSync = { call: (_seconds: number): void => {} }
     const { wal, found } = await WriteAheadLog.open(folder, owner, chain.head.number, (seconds) => onSync.call(seconds))
     if (found.kind === 'lost') log.warn('the log of the order is lost: asking the others', { reason: found.reason })

@@ -1,6 +1,6 @@
 import { type FileHandle, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { concatBytes, equalBytes, utf8Encode } from '@cumulus/bytes'
+import { bytesToHex, concatBytes, equalBytes, utf8Encode } from '@cumulus/bytes'
 import { type Block, type Checkpoint, encodeLogRecord, type LogRecord, readLog } from '@cumulus/r2s'
 import { ConsensusError } from './consensus-error.ts'
 
@@ -9,6 +9,7 @@ export interface LogOwner {
   readonly chainId: bigint
   readonly era: number
   readonly member: number
+  readonly peerKey: Uint8Array
 }
 
 /**
@@ -44,8 +45,11 @@ const OWNER_END = 24
 const LOG_FILE = 'wal.log'
 /** There while it is not known what this member signed before it lost its log. */
 const LOST_FILE = 'LOST'
-/** Beside the log's folder, so that it outlives the folder: this member has signed. */
-const SIGNED_FILE = 'order.signed'
+/**
+ * Beside the log's folder, written with new keys by whoever drew them: nothing was ever signed with the key it names. Gone once
+ * there is a log. Keys without it and without a log were used elsewhere, or in a folder that was wiped.
+ */
+const NEW_FILE = 'order.new'
 
 /** Records of others wait in memory until an own block is written, but not more than this. */
 const BUFFER_BYTES_MAX = 2 ** 20
@@ -69,7 +73,6 @@ export class WriteAheadLog {
   /** With what is not written yet. */
   #bytes: number
   #rotateAt: number
-  #hasSigned: boolean
   #isLost: boolean
   #buffer: Uint8Array[] = []
   #bufferedBytes = 0
@@ -81,7 +84,7 @@ export class WriteAheadLog {
     folder: string,
     owner: LogOwner,
     file: FileHandle,
-    state: { offset: number; rotateAt: number; hasSigned: boolean; isLost: boolean },
+    state: { offset: number; rotateAt: number; isLost: boolean },
     onSync: (seconds: number) => void,
   ) {
     this.#folder = folder
@@ -90,15 +93,14 @@ export class WriteAheadLog {
     this.#offset = state.offset
     this.#bytes = state.offset
     this.#rotateAt = state.rotateAt
-    this.#hasSigned = state.hasSigned
     this.#isLost = state.isLost
     this.#onSync = onSync
   }
 
   /**
-   * Opens the log of `folder`, or begins one.
+   * Opens the log of `folder`, or begins one. Without a log it is lost, unless the chain is empty and the keys are new.
    *
-   * @param chainHeight with blocks in the chain and no log, the log was lost
+   * @param chainHeight of the chain in the folder
    * @param onSync told how long each write of an own block took
    * @throws ConsensusError OTHER_LOG, LOG_FAILED
    */
@@ -112,25 +114,23 @@ export class WriteAheadLog {
       const dir = join(folder, 'order')
       await mkdir(dir, { recursive: true })
       await rm(join(dir, `${LOG_FILE}.new`), { force: true })
-      const hasSigned = await exists(join(folder, SIGNED_FILE))
-      const found = await readLogOf(folder, owner, hasSigned || chainHeight > 0n)
+      const isNew = chainHeight === 0n && (await areKeysNew(folder, owner))
+      const found = await readLogOf(folder, owner, isNew)
       if (found.kind === 'log') {
         const file = await open(join(dir, LOG_FILE), 'r+')
         if (found.damage === 'torn') {
           await file.truncate(found.validBytes)
           await file.datasync()
         }
-        const state = { offset: found.validBytes, rotateAt: ROTATE_BYTES, hasSigned, isLost: false }
+        const state = { offset: found.validBytes, rotateAt: ROTATE_BYTES, isLost: false }
+        await forgetNew(folder)
         return { wal: new WriteAheadLog(folder, owner, file, state, onSync), found }
       }
       if (found.kind === 'lost') await writeDurably(join(dir, LOST_FILE), `${found.reason}\n`, dir)
       const file = await createLog(dir, owner, chainHeight, [])
-      const state = {
-        offset: HEAD_BYTES,
-        rotateAt: ROTATE_BYTES,
-        hasSigned,
-        isLost: found.kind === 'lost',
-      }
+      // From now on the log speaks for the keys; should it go, they are new no longer.
+      await forgetNew(folder)
+      const state = { offset: HEAD_BYTES, rotateAt: ROTATE_BYTES, isLost: found.kind === 'lost' }
       return { wal: new WriteAheadLog(folder, owner, file, state, onSync), found }
     } catch (cause) {
       if (cause instanceof ConsensusError) throw cause
@@ -176,11 +176,9 @@ export class WriteAheadLog {
       await this.#write(waiting)
       await this.#file.datasync()
       this.#onSync((performance.now() - startMs) / 1000)
-      if (this.#hasSigned && !this.#isLost) return
-      // Before anybody sees the block: that there is one, and that the log knows again what was signed last.
+      if (!this.#isLost) return
+      // The log knows again what was signed last.
       const dir = join(this.#folder, 'order')
-      await writeDurably(join(this.#folder, SIGNED_FILE), 'This member has signed blocks of the order.\n', this.#folder)
-      this.#hasSigned = true
       await rm(join(dir, LOST_FILE), { force: true })
       await syncFolder(dir)
       this.#isLost = false
@@ -250,7 +248,7 @@ export class WriteAheadLog {
 
 type Read = Exclude<FoundLog, { kind: 'log' }> | (Extract<FoundLog, { kind: 'log' }> & { readonly validBytes: number })
 
-async function readLogOf(folder: string, owner: LogOwner, maySign: boolean): Promise<Read> {
+async function readLogOf(folder: string, owner: LogOwner, isNew: boolean): Promise<Read> {
   const path = join(folder, 'order', LOG_FILE)
   if (await exists(join(folder, 'order', LOST_FILE))) {
     return { kind: 'lost', reason: 'it stopped before it knew again what it had signed' }
@@ -260,7 +258,7 @@ async function readLogOf(folder: string, owner: LogOwner, maySign: boolean): Pro
     bytes = new Uint8Array(await readFile(path))
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-    return maySign ? { kind: 'lost', reason: 'there is no log' } : { kind: 'fresh' }
+    return isNew ? { kind: 'fresh' } : { kind: 'lost', reason: 'there is no log' }
   }
   const damaged = async (reason: string): Promise<Read> => {
     await rename(path, `${path}.damaged`)
@@ -279,7 +277,23 @@ async function readLogOf(folder: string, owner: LogOwner, maySign: boolean): Pro
   return { kind: 'log', checkpoint, blocks, height, damage, validBytes: HEAD_BYTES + validBytes }
 }
 
-function headOf({ chainId, era, member }: LogOwner, height: bigint): Uint8Array {
+async function areKeysNew(folder: string, { peerKey }: LogOwner): Promise<boolean> {
+  try {
+    // Of these keys: others may have been put there since.
+    return (await readFile(join(folder, NEW_FILE), 'utf8')).trim() === bytesToHex(peerKey)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
+    throw error
+  }
+}
+
+async function forgetNew(folder: string): Promise<void> {
+  if (!(await exists(join(folder, NEW_FILE)))) return
+  await rm(join(folder, NEW_FILE))
+  await syncFolder(folder)
+}
+
+function headOf({ chainId, era, member }: Omit<LogOwner, 'peerKey'>, height: bigint): Uint8Array {
   const head = new Uint8Array(HEAD_BYTES)
   const view = new DataView(head.buffer)
   head.set(MAGIC)
