@@ -1,3 +1,4 @@
+import { equalBytes } from '@cumulus/bytes'
 import type { Address } from '@cumulus/types'
 import { LedgerError } from '../ledger-error.ts'
 import { JournaledState } from '../state/journaled-state.ts'
@@ -10,15 +11,44 @@ import type { VmBlock } from '../vm/vm.ts'
 import { blockContext } from './block-context.ts'
 import { blockWrites } from './block-store.ts'
 import { BLOOM_BYTES } from './bloom.ts'
-import { buildGenesis, DEFAULT_BASE_FEE, GENESIS_PARENT, genesisDigest } from './genesis.ts'
+import { buildGenesis, DEFAULT_BASE_FEE, GENESIS_PARENT, genesisDigest, genesisInputsDigest } from './genesis.ts'
 import { type HashedHeader, hashHeader, NO_CONSENSUS_ROOT } from './header.ts'
 import { META } from './keys.ts'
 import type { LedgerInit } from './ledger-init.ts'
 
 const ZERO_ADDRESS: Address = '0x0000000000000000000000000000000000000000'
 
+/**
+ * Begins the chain in an empty store, or sees to it that the chain there began so. Making block 0 takes tens of ms, for
+ * constructors of contracts run; a store that was begun with just these inputs is known by their digest.
+ *
+ * @returns hash of block 0
+ * @throws LedgerError OTHER_GENESIS, BAD_GENESIS
+ */
+export async function openGenesis(init: Pick<LedgerInit, 'params' | 'genesis' | 'modules' | 'store'>) {
+  const { params, genesis, modules, store } = init
+  const stored = store.get('meta', META.genesis)?.slice()
+  const inputs = genesisInputsDigest(params, genesis, modules.addresses)
+  const known = store.get('meta', META.genesisInputs)
+  if (stored && known && equalBytes(known, inputs)) return stored
+  const { header, writes } = await makeGenesis(init)
+  const note: LedgerWrite = { table: 'meta', key: META.genesisInputs, value: inputs }
+  if (stored === undefined) {
+    store.write([...writes, note])
+  } else if (equalBytes(stored, header.hash)) {
+    // Begun by an older version, or with a snapshot, or with other inputs that give the same.
+    store.write([note])
+  } else {
+    throw new LedgerError('OTHER_GENESIS', 'the store holds a chain with another genesis', {
+      stored: stored.toHex(),
+      expected: header.hash.toHex(),
+    })
+  }
+  return header.hash
+}
+
 /** Block 0 and everything it writes. Deterministic: the same for everybody with the same parameters and allocation. */
-export async function makeGenesis({
+async function makeGenesis({
   params,
   genesis,
   modules,

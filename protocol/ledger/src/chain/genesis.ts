@@ -1,5 +1,5 @@
 import { hexToBytes, utf8Encode } from '@cumulus/bytes'
-import { keccak256 } from '@cumulus/hash'
+import { keccak256, sha256 } from '@cumulus/hash'
 import type { Params } from '@cumulus/params'
 import type { Address } from '@cumulus/types'
 import type { GenesisAttestation, GenesisCommittee, ModuleGenesis, ModuleRegistry } from '../framework/index.ts'
@@ -86,6 +86,40 @@ export async function buildGenesis(
  */
 export function genesisDigest(params: Params, { committee, attestation }: Omit<Genesis, 'alloc' | 'timestampMs'>) {
   return keccak256(utf8Encode(canonical({ params, committee: committee ?? null, attestation: attestation ?? null })))
+}
+
+/** To be raised with whatever modules, system contracts or this folder write into block 0 differently than before. */
+const GENESIS_VERSION = 1
+
+/**
+ * Names everything that block 0 is made from, so that it need not be made again to see that a store began with it. Other
+ * inputs may still give the same block.
+ */
+export function genesisInputsDigest(params: Params, genesis: Genesis, modules: readonly Address[]): Uint8Array {
+  const { timestampMs, alloc, predeploys, committee, attestation, baseFee } = genesis
+  const hex = (bytes: Uint8Array | undefined) => bytes?.toHex() ?? null
+  const accounts = Object.entries(alloc).map(([address, { balance, nonce, code, storage }]) => [
+    address,
+    { balance: balance ?? null, nonce: nonce ?? null, code: hex(code), storage: storage ?? null },
+  ])
+  const contracts = (predeploys ?? []).map((predeploy) => ({
+    address: predeploy.address,
+    code: 'code' in predeploy ? hex(predeploy.code) : null,
+    creationCode: 'creationCode' in predeploy ? hex(predeploy.creationCode) : null,
+  }))
+  const inputs = {
+    version: GENESIS_VERSION,
+    params,
+    timestampMs,
+    accounts: Object.fromEntries(accounts),
+    balances: genesis.modules?.balances ?? null,
+    predeploys: contracts,
+    committee: committee ?? null,
+    attestation: attestation ?? null,
+    baseFee: baseFee ?? null,
+    modules,
+  }
+  return sha256(utf8Encode(`cumulus/genesis-inputs/1${canonical(inputs)}`))
 }
 
 function canonical(value: unknown): string {

@@ -2,7 +2,12 @@ import { concatBytes, utf8Encode } from '@cumulus/bytes'
 import { keccak256 } from '@cumulus/hash'
 
 /** Rows of the table `meta`. */
-export const META = { head: utf8Encode('head'), genesis: utf8Encode('genesis'), mark: utf8Encode('mark') } as const
+export const META = {
+  head: utf8Encode('head'),
+  genesis: utf8Encode('genesis'),
+  genesisInputs: utf8Encode('genesis-inputs'),
+  mark: utf8Encode('mark'),
+} as const
 
 /** Big-endian, so that keys sort as their numbers do. */
 export function u64Key(value: bigint): Uint8Array {

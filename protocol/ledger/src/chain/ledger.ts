@@ -20,7 +20,7 @@ import { type AccessListResult, type CallOptions, type CallRequest, type CallRes
 import { type DecidedBatch, type ExecutedBlock, executeBatch } from './execute-batch.ts'
 import { min } from './execute-transaction.ts'
 import { requireSameBlock } from './follow.ts'
-import { makeGenesis } from './genesis-block.ts'
+import { openGenesis } from './genesis-block.ts'
 import { type HashedHeader, hashHeader } from './header.ts'
 import { META } from './keys.ts'
 import { DEFAULT_LIMITS, type LedgerInit, type LedgerModules } from './ledger-init.ts'
@@ -102,18 +102,10 @@ export class Ledger {
    */
   static async open(given: LedgerInit): Promise<Ledger> {
     const init = { ...given, store: plainStore(given.store) }
-    const genesis = await makeGenesis(init)
-    const stored = init.store.get('meta', META.genesis)?.slice()
-    if (stored === undefined) init.store.write(genesis.writes)
-    else if (!equalBytes(stored, genesis.header.hash)) {
-      throw new LedgerError('OTHER_GENESIS', 'the store holds a chain with another genesis', {
-        stored: stored.toHex(),
-        expected: genesis.header.hash.toHex(),
-      })
-    }
+    const genesisHash = await openGenesis(init)
     const head = new BlockStore(init.store).head()
     assert(head !== undefined, 'the head of the chain is lost')
-    return new Ledger(init, head, genesis.header.hash)
+    return new Ledger(init, head, genesisHash)
   }
 
   /** The last block. */

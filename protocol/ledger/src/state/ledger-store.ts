@@ -5,7 +5,7 @@ import { equalBytes } from '@cumulus/bytes'
  *
  * | table | key | value |
  * |---|---|---|
- * | `meta` | name in UTF-8 | `head`: block number u64; `genesis`: hash of block 0; `mark`: the orderer's note |
+ * | `meta` | name in UTF-8 | `head`: block number u64; `genesis`: hash of block 0; `genesis-inputs`: digest of what it was made from, see `genesis.ts`; `mark`: the orderer's note |
  * | `account` | address 20 | RLP [nonce, balance, storage root, code hash], the leaf of the state trie |
  * | `slot` | address 20 ‖ slot 32 | value without leading zeros |
  * | `code` | keccak256 of the code | code |

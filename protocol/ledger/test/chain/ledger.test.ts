@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { describe, it } from 'node:test'
+import { describe, it, mock } from 'node:test'
 import { bytesToHex, hexToBytes, utf8Encode } from '@cumulus/bytes'
 import { keccak256 } from '@cumulus/hash'
 import { dev } from '@cumulus/params'
@@ -11,6 +11,7 @@ import {
   type DropCode,
   encodeHeader,
   FORK,
+  type Genesis,
   hookTransactionHash,
   Ledger,
   LedgerError,
@@ -44,6 +45,7 @@ import {
 } from './fixture.ts'
 
 const GWEI = 10n ** 9n
+const PREDEPLOY = `0x${'dd'.repeat(20)}` as const
 
 describe('a chain block', () => {
   it('moves value, burns the base fee and pays the tip', async () => {
@@ -291,6 +293,11 @@ describe('a ledger', () => {
       { genesis: { ...genesis, alloc: { ...genesis.alloc, [carol.address]: { balance: 2n } } } },
       { params: { ...params, graceEpochs: params.graceEpochs + 1 } },
       { params: { ...params, classes: dev.classes } },
+      { genesis: { ...genesis, alloc: { ...genesis.alloc, [miner.address]: { code: ADDER } } } },
+      { genesis: { ...genesis, baseFee: 7n } },
+      { genesis: { ...genesis, attestation: { simulated: true, measurements: [] } } },
+      { genesis: { ...genesis, predeploys: [{ name: 'Adder', address: PREDEPLOY, code: ADDER }] } },
+      { genesis: { ...genesis, predeploys: [{ name: 'Adder', address: PREDEPLOY, creationCode: deployer(ADDER) }] } },
     ]
     for (const change of changed) {
       await assert.rejects(
@@ -298,6 +305,33 @@ describe('a ledger', () => {
         (error) => error instanceof LedgerError && error.code === 'OTHER_GENESIS',
       )
     }
+  })
+
+  it('does not make the first block again in a store that began with the same', async () => {
+    const { store, ledger } = await openLedger()
+    /** How often the first block is made while the store is opened. */
+    const made = async (given: Genesis) => {
+      const modules = new TestModule()
+      const make = mock.method(modules, 'genesis')
+      const opened = await openLedger({ store, modules, genesis: given })
+      assert.deepEqual(opened.ledger.genesisHash, ledger.genesisHash)
+      return make.mock.callCount()
+    }
+    assert.equal(await made({ ...genesis, alloc: { ...genesis.alloc } }), 0)
+    // What is not known to be the same is made, and known from then on.
+    const explicit = { ...genesis, baseFee: 10n ** 9n }
+    assert.equal(await made(explicit), 1)
+    assert.equal(await made(explicit), 0)
+  })
+
+  it('opens a store that does not say what it began with', async () => {
+    const { store, ledger } = await openLedger()
+    store.write([{ table: 'meta', key: utf8Encode('genesis-inputs'), value: undefined }])
+    const other = { ...genesis, timestampMs: GENESIS_MS + 1 }
+    await assert.rejects(openLedger({ store, genesis: other }), { code: 'OTHER_GENESIS' })
+    const { ledger: again } = await openLedger({ store })
+    assert.deepEqual(again.head, ledger.head)
+    assert.ok(store.get('meta', utf8Encode('genesis-inputs')))
   })
 
   it('refuses a genesis that contradicts itself', async () => {
