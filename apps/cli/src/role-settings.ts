@@ -42,6 +42,14 @@ export const validatorSettings = {
     help: 'write down the state now and then for nodes that begin, and serve it where full nodes come; --no-keep-snapshots turns it off',
     default: true,
   },
+  historyBlocks: {
+    kind: 'number',
+    help: 'chain blocks back from the newest whose state RPC can still read, if they fit --history-bytes; more are there as blocks are made',
+    default: 1_024,
+    min: 1,
+    max: 2 ** 32,
+  },
+  historyBytes: { kind: 'bytes', help: 'disk space for the state of older blocks', default: 2 ** 30, min: 1 },
 } as const satisfies SettingsSpec
 
 export const minerSettings = {

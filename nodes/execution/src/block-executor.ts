@@ -90,6 +90,42 @@ function createChainMetrics(metrics: Metrics, ledger: Ledger) {
       this.set(Number(ledger.nextBaseFee))
     },
   })
+  new Gauge({
+    name: 'cumulus_chain_oldest_state_height',
+    help: 'The oldest chain block whose state can still be read',
+    registers,
+    collect() {
+      this.set(Number(ledger.oldestState))
+    },
+  })
+  new Gauge({
+    name: 'cumulus_chain_history_bytes',
+    help: 'Bytes of the store that are there for the state of older chain blocks',
+    registers,
+    collect() {
+      this.set(Number(ledger.memory.historyBytes))
+    },
+  })
+  new Gauge({
+    name: 'cumulus_chain_cached_state',
+    help: 'What of the state is in memory: accounts, slots, trie nodes',
+    labelNames: ['kind'],
+    registers,
+    collect() {
+      const { accounts, slots, trieNodes } = ledger.memory
+      this.set({ kind: 'account' }, accounts)
+      this.set({ kind: 'slot' }, slots)
+      this.set({ kind: 'trie_node' }, trieNodes)
+    },
+  })
+  new Gauge({
+    name: 'cumulus_chain_cached_code_bytes',
+    help: 'Bytes of contract code in memory',
+    registers,
+    collect() {
+      this.set(ledger.memory.codeBytes)
+    },
+  })
   return {
     blocks: new Counter({
       name: 'cumulus_chain_blocks_total',

@@ -1,6 +1,7 @@
 import { predeploysFor } from '@cumulus/contracts'
 import {
   type Genesis,
+  type HistoryLimits,
   Ledger,
   LedgerError,
   type LedgerStore,
@@ -12,8 +13,18 @@ import { createBreather } from './breather.ts'
 import { ExecutionError } from './execution-error.ts'
 import { type GenesisFile, paramsOf } from './genesis-file.ts'
 
+interface OpenLedgerInit {
+  /** How far back the state can be asked for. */
+  readonly history?: Partial<HistoryLimits>
+}
+
 /** Opens the chain of a genesis in a store, or begins it there. */
-export async function openLedger(store: LedgerStore, genesis: GenesisFile, dir: string): Promise<Ledger> {
+export async function openLedger(
+  store: LedgerStore,
+  genesis: GenesisFile,
+  dir: string,
+  { history }: OpenLedgerInit = {},
+): Promise<Ledger> {
   const params = paramsOf(genesis)
   if (snapshotProgress(store)) {
     const message = `${dir} holds a part of a snapshot: start a full node there first`
@@ -25,6 +36,7 @@ export async function openLedger(store: LedgerStore, genesis: GenesisFile, dir: 
       genesis: { ...ledgerGenesis(genesis), predeploys: predeploysFor(params) },
       store,
       modules: new ModuleRegistry(modulesFor(params)),
+      limits: { history },
       pause: createBreather(),
     })
   } catch (cause) {

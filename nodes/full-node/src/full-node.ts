@@ -15,7 +15,14 @@ import {
   paramsOf,
   readGenesis,
 } from '@cumulus/execution'
-import { type Ledger, type LedgerStore, MemoryLedgerStore, snapshotBase, snapshotProgress } from '@cumulus/ledger'
+import {
+  type HistoryLimits,
+  type Ledger,
+  type LedgerStore,
+  MemoryLedgerStore,
+  snapshotBase,
+  snapshotProgress,
+} from '@cumulus/ledger'
 import { type Listener, listen, PeerIdentity, parseAddress } from '@cumulus/network'
 import { type AccessRules, type RpcLimits, type RpcServer, startRpcServer } from '@cumulus/rpc'
 import { type HealthReport, type Logger, type RoleContext, type RunningRole, writeFileAtomic } from '@cumulus/service'
@@ -66,6 +73,8 @@ export interface FullNodeConfig {
     readonly limits?: Partial<SnapshotKeeperLimits>
   }
   readonly mempool?: Partial<MempoolLimits>
+  /** How far back RPC can read the state. */
+  readonly history?: Partial<HistoryLimits>
   readonly limits?: {
     readonly peers?: Partial<ChainPeersLimits>
     readonly follower?: Partial<FollowerLimits>
@@ -115,7 +124,7 @@ async function run(
   if (snapshotProgress(store) || (config.snapshots?.sync && isEmpty(store))) {
     await beginWithSnapshot({ config, genesis, known, identity, store, verifier, log, signal })
   }
-  const ledger = await openLedger(store, genesis, dir)
+  const ledger = await openLedger(store, genesis, dir, { history: config.history })
   const base = snapshotBase(store)
   const state = {
     nonce: (address: Address) => ledger.getNonce(address),

@@ -17,7 +17,7 @@ import {
   readGenesis,
 } from '@cumulus/execution'
 import { SnapshotKeeper, type SnapshotKeeperLimits } from '@cumulus/full-node'
-import type { Ledger } from '@cumulus/ledger'
+import type { HistoryLimits, Ledger } from '@cumulus/ledger'
 import type { Params } from '@cumulus/params'
 import { type AccessRules, type RpcLimits, type RpcServer, startRpcServer } from '@cumulus/rpc'
 import type { HealthReport, RoleContext, RunningRole } from '@cumulus/service'
@@ -47,6 +47,8 @@ export interface ValidatorConfig {
   /** Least time between two chain blocks. */
   readonly spacingMs?: number
   readonly mempool?: Partial<MempoolLimits>
+  /** How far back RPC can read the state. */
+  readonly history?: Partial<HistoryLimits>
   /**
    * Where members of the committee and full nodes reach this one. Default: the address that the genesis names; a validator
    * that orders alone serves full nodes only if this is given.
@@ -105,7 +107,7 @@ async function run(
   const seat = await findSeat(genesis, config.dir)
   const store = new LmdbLedgerStore(config.dir)
   closing.push(() => store.close())
-  const ledger = await openLedger(store, genesis, config.dir)
+  const ledger = await openLedger(store, genesis, config.dir, { history: config.history })
   const state = {
     nonce: (address: Address) => ledger.getNonce(address),
     balance: (address: Address) => ledger.getBalance(address),

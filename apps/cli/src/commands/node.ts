@@ -3,7 +3,8 @@ import { command } from '../command.ts'
 import { validatorSettings } from '../role-settings.ts'
 import { type RoleStarter, runRole } from '../run-role.ts'
 
-const { dir, genesis, rpcHost, rpcPort, adminHost, adminPort, logLevel } = validatorSettings
+const { dir, genesis, rpcHost, rpcPort, historyBlocks, historyBytes, adminHost, adminPort, logLevel } =
+  validatorSettings
 
 export const nodeSettings = {
   dir,
@@ -36,6 +37,8 @@ export const nodeSettings = {
     help: 'write down the state now and then for nodes that begin, and serve it; --no-keep-snapshots turns it off',
     default: true,
   },
+  historyBlocks,
+  historyBytes,
   adminHost,
   adminPort,
   logLevel,
@@ -86,6 +89,7 @@ function nodeStarter(settings: Settings<typeof nodeSettings>): RoleStarter {
           ? { host: settings.libp2pHost, port: settings.libp2pPort, bootstrap: settings.bootstrap }
           : undefined,
         snapshots: { sync: settings.snapshot, make: settings.listen && settings.keepSnapshots },
+        history: { blocks: settings.historyBlocks, bytes: settings.historyBytes },
         peers: settings.peers,
         trustedPeers: settings.trustedPeers,
       },

@@ -115,7 +115,8 @@ function validatorStarter(settings: Settings<typeof validatorSettings>): RoleSta
     const { dir, genesis, libp2pHost, libp2pPort, bootstrap } = settings
     const gossip = libp2pPort === undefined ? undefined : { host: libp2pHost, port: libp2pPort, bootstrap }
     const snapshots = { make: settings.keepSnapshots }
-    const init = { dir, genesis, rpc, coinbase, peer: peerOf(settings), gossip, snapshots }
+    const history = { blocks: settings.historyBlocks, bytes: settings.historyBytes }
+    const init = { dir, genesis, rpc, coinbase, peer: peerOf(settings), gossip, snapshots, history }
     const role = await startValidator(init, context)
     // Who has no account has no vote, either.
     if (settings.keyFile !== undefined)

@@ -43,9 +43,13 @@ export class History {
   /** Of the blocks above `#oldest`. */
   #bytes: bigint
 
+  /** @throws RangeError for limits that make no sense */
   constructor(store: LedgerStore, head: bigint, limits: Partial<HistoryLimits> = {}) {
     this.#store = store
-    this.#limits = { ...HISTORY_LIMITS, ...limits }
+    const { blocks, bytes } = { ...HISTORY_LIMITS, ...limits }
+    if (!Number.isSafeInteger(blocks) || blocks < 1) throw new RangeError(`history of ${blocks} blocks`)
+    if (!Number.isSafeInteger(bytes) || bytes < 0) throw new RangeError(`history of ${bytes} bytes`)
+    this.#limits = { blocks, bytes }
     this.#head = head
     const stored = store.get('meta', STATE)
     const [first, oldest, bytes] = stored ? readU64s(stored) : [head + 1n, head, 0n]
