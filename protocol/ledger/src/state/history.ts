@@ -46,10 +46,14 @@ export class History {
   /** @throws RangeError for limits that make no sense */
   constructor(store: LedgerStore, head: bigint, limits: Partial<HistoryLimits> = {}) {
     this.#store = store
-    const { blocks, bytes } = { ...HISTORY_LIMITS, ...limits }
-    if (!Number.isSafeInteger(blocks) || blocks < 1) throw new RangeError(`history of ${blocks} blocks`)
-    if (!Number.isSafeInteger(bytes) || bytes < 0) throw new RangeError(`history of ${bytes} bytes`)
-    this.#limits = { blocks, bytes }
+    this.#limits = { ...HISTORY_LIMITS, ...limits }
+    for (const [name, least] of [
+      ['blocks', 1],
+      ['bytes', 0],
+    ] as const) {
+      const limit = this.#limits[name]
+      if (!Number.isSafeInteger(limit) || limit < least) throw new RangeError(`a history of ${limit} ${name}`)
+    }
     this.#head = head
     const stored = store.get('meta', STATE)
     const [first, oldest, bytes] = stored ? readU64s(stored) : [head + 1n, head, 0n]
