@@ -256,6 +256,12 @@ export class ProofNetwork {
     return true
   }
 
+  /** What a miner last logged of its audits: for who wonders why it failed. */
+  linesOf(index: number): string {
+    const own = this.lines.filter((line) => line.includes(`"miner":${index},`) && /challenge|loss|damaged/.test(line))
+    return own.slice(-12).join('')
+  }
+
   async record(miner: Address) {
     const [failedInRow, missedInRow, passed, failed, missed] = await this.observer.read('Audit', 'recordOf', [miner])
     return { failedInRow, missedInRow, passed, failed, missed }
@@ -265,7 +271,8 @@ export class ProofNetwork {
     const giveUpAtMs = performance.now() + seconds * 1000
     while (!(await condition())) {
       if (performance.now() > giveUpAtMs) throw new Error(`not in ${seconds} s: ${what}`)
-      await sleep(50)
+      // Chain, miners and test share one thread: who asks too often makes everybody late.
+      await sleep(500)
     }
   }
 

@@ -105,10 +105,21 @@ describe('a network whose miners prove what they store', { timeout: 300_000 }, (
       return rewards.every(([claimable, locked]) => claimable > 0n && locked > 0n)
     }
     await network.until('rewards came', areAllPaid, 90)
+    // They are written down at the next audit that passes.
+    const before = await Promise.all(network.miners.map(({ account: miner }) => network.record(miner)))
+    await network.until(
+      'all passed once more',
+      async () => {
+        const now = await Promise.all(network.miners.map(({ account: miner }) => network.record(miner)))
+        return now.every(({ passed }, i) => passed > before[i]!.passed)
+      },
+      60,
+    )
     const power = BigInt(params.audit.servicePower * STRIPES)
     const stopping = new AbortController()
     const head = await observer.blockNumber()
     let count = 0
+    const paid = new Map<bigint, bigint>()
     const init = {
       fromBlock: 1n,
       signal: stopping.signal,
@@ -123,24 +134,32 @@ describe('a network whose miners prove what they store', { timeout: 300_000 }, (
           observer.read('Treasury', 'eraPotOf', [1, era]),
           observer.read('Audit', 'eraPointsOf', [era]),
         ])
-        const reward = nowAmount + lockedAmount
-        assert.ok(lockedAmount - nowAmount <= 1n && lockedAmount >= nowAmount, 'half at once, half over time')
+        // Half of a share is locked; what is free at once holds the other half, and what the proofs have cost.
+        const share = 2n * lockedAmount
+        assert.ok(
+          nowAmount >= lockedAmount - 1n && nowAmount - lockedAmount < pot / 100n,
+          'half at once, half over time',
+        )
+        paid.set(era, (paid.get(era) ?? 0n) + nowAmount + lockedAmount)
+        assert.ok(paid.get(era)! <= pot, `era ${era} pays more than its pot`)
         // In the first era some audits came while not all stripes were tagged.
         if (era > 0n) {
-          const audits = (reward * points + pot * power - 1n) / (pot * power)
-          assert.equal(reward, (pot * audits * power) / points)
+          const audits = (share * points + (pot * power) / 2n) / (pot * power)
           assert.ok(audits >= 1n && audits <= BigInt(params.epochsPerEra + 1), `${audits} audits in an era`)
+          // All costs together come off the pot first: far below a hundredth.
+          const full = (pot * audits * power) / points
+          assert.ok(share <= full && full - share < full / 100n, `${share} for ${audits} audits of ${full}`)
         }
         count++
       }
     } catch (error) {
       if (!stopping.signal.aborted) throw error
     }
-    assert.ok(count >= 1)
-    const before = await observer.balanceOf(account)
+    assert.ok(count >= MINERS, `${count} rewards`)
+    const balance = await observer.balanceOf(account)
     const { events } = await network.miners[0]!.chain.send('Audit', 'claim', [])
     const claimed = events.find(({ name }) => name === 'RewardClaimed')!.args as { amount: bigint }
-    const gained = (await observer.balanceOf(account)) - before
+    const gained = (await observer.balanceOf(account)) - balance
     // What confirming, proving and claiming cost meanwhile is far below what was earned.
     assert.ok(claimed.amount > 0n && gained > 0n && gained <= claimed.amount)
   })
@@ -224,7 +243,7 @@ describe('a network whose miners prove what they store', { timeout: 300_000 }, (
       const { failed } = await recordOf(index)
       const { stake, debt, limit } = await stateOf(index)
       assert.equal(failed, 0, `miner ${index}`)
-      assert.deepEqual({ stake, debt }, { stake: limit, debt: 0n })
+      assert.deepEqual({ stake, debt }, { stake: limit, debt: 0n }, network.linesOf(index))
       assert.deepEqual((await history(index)).penalties, [])
     }
   })
