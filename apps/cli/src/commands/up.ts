@@ -1,10 +1,12 @@
+import { stat } from 'node:fs/promises'
 import { type PresetName, preset } from '@cumulus/params'
 import { sleep } from '@cumulus/service'
 import { CliError, command, formatBytes } from '../command.ts'
 import { createLocalNetwork, type LocalPlan, readPlan, writePlan } from '../local-plan.ts'
-import { type NetworkFile, NetworkFolder } from '../network-folder.ts'
+import { type NetworkFile, NetworkFolder, type NetworkProcess } from '../network-folder.ts'
 import { compileCacheFor, isRunning, startDetached, stopProcesses } from '../processes.ts'
 import { provisionUsers } from '../provision.ts'
+import { firstStopped, lastErrors } from '../stopped-process.ts'
 import { bold, dim, yellow } from '../table.ts'
 import { networkSettings } from './settings.ts'
 import { reportProcesses } from './status.ts'
@@ -81,36 +83,49 @@ export const up = command({
       )
       plan = await createLocalNetwork(folder, { ...settings, validators, preset: settings.preset as PresetName })
     }
-    const { plan: running, started } = await startMissing(folder, plan)
+    const { plan: running, started, logStarts } = await startMissing(folder, plan)
     plan = running
-    const deadline = AbortSignal.any([signal, AbortSignal.timeout(settings.timeout * 1000)])
+    // Waiting ends at once with a process that ends: nothing will start it again.
+    const waiting = new AbortController()
+    const dead = new AbortController()
+    let stopped: NetworkProcess | undefined
+    void firstStopped(plan.processes, { signal: waiting.signal }).then((entry) => {
+      stopped = entry
+      if (entry) dead.abort()
+    })
+    const deadline = AbortSignal.any([signal, dead.signal, AbortSignal.timeout(settings.timeout * 1000)])
     let network: NetworkFile
     try {
       network = await provisionUsers(folder, plan, deadline)
       await untilReady(network, deadline, say)
     } catch (error) {
       if (signal.aborted) throw signal.reason
-      const reports = await reportProcesses(plan.processes)
-      const bad = reports.find((entry) => !entry.running) ?? reports.find((entry) => !entry.ok)
+      stopped ??= plan.processes.find((entry) => !isRunning(entry))
+      if (stopped) {
+        const name = logNameOf(plan, stopped)
+        const errors = await lastErrors(folder.logFile(name), logStarts.get(name))
+        throw new CliError(
+          'PROCESS_DIED',
+          `${plan.lite ? 'the process of all roles' : name} has stopped`,
+          [
+            ...(errors.length > 0 ? ['Its last words:', ...errors.map((line) => `  ${line}`)] : []),
+            `See ${folder.logFile(name)}; "cumulus down --dir ${settings.dir}" stops the rest.`,
+          ].join('\n'),
+          { cause: error },
+        )
+      }
+      const bad = (await reportProcesses(plan.processes)).find((entry) => !entry.ok)
+      const failing = bad?.checks
+        .filter((check) => !check.ok)
+        .map((check) => `${check.name}${check.detail ? ` (${check.detail})` : ''}`)
       throw new CliError(
         'NOT_READY',
-        `not ready after ${settings.timeout} s${
-          bad
-            ? `: ${bad.name} ${
-                bad.running
-                  ? `says ${
-                      bad.checks
-                        .filter((check) => !check.ok)
-                        .map((check) => `${check.name}${check.detail ? ` (${check.detail})` : ''}`)
-                        .join(', ') || 'nothing'
-                    }`
-                  : 'has stopped'
-              }`
-            : ''
-        }`,
+        `not ready after ${settings.timeout} s${bad ? `: ${bad.name} says ${failing?.join(', ') || 'nothing'}` : ''}`,
         `See "cumulus logs${bad ? ` ${bad.name}` : ''} --dir ${settings.dir}"; "cumulus down --dir ${settings.dir}" stops the rest.`,
         { cause: error },
       )
+    } finally {
+      waiting.abort()
     }
     await folder.write(network)
     await sayWhoNeedsRecovery(network, say)
@@ -129,7 +144,11 @@ export const up = command({
 })
 
 /** Starts every process of the plan that does not run. Pids are written down before anything else is waited for. */
-async function startMissing(folder: NetworkFolder, plan: LocalPlan): Promise<{ plan: LocalPlan; started: number }> {
+async function startMissing(
+  folder: NetworkFolder,
+  plan: LocalPlan,
+): Promise<{ plan: LocalPlan; started: number; logStarts: ReadonlyMap<string, number> }> {
+  const logStarts = new Map<string, number>() // bytes in each log before its process was started
   const pids = new Map<string, number>() // by command line: in a lite network all roles share one
   let started = 0
   const processes: LocalPlan['processes'][number][] = []
@@ -137,8 +156,12 @@ async function startMissing(folder: NetworkFolder, plan: LocalPlan): Promise<{ p
     const line = entry.command.join('\0')
     let pid = isRunning(entry) ? entry.pid : pids.get(line)
     if (pid === undefined) {
+      const logName = logNameOf(plan, entry)
+      const logFile = folder.logFile(logName)
+      const info = await stat(logFile).catch(() => undefined)
+      logStarts.set(logName, info?.size ?? 0)
       pid = await startDetached(entry.command, {
-        logFile: folder.logFile(plan.lite ? 'lite' : entry.name),
+        logFile,
         cwd: folder.path,
         env: { CUMULUS_COMPILE_CACHE: compileCacheFor(entry) ?? '' },
       })
@@ -152,7 +175,12 @@ async function startMissing(folder: NetworkFolder, plan: LocalPlan): Promise<{ p
   // A network that was ready before: whoever looks must see the new pids, even if it does not get ready this time.
   const known = await folder.find()
   if (known) await folder.write({ ...known, processes })
-  return { plan: next, started }
+  return { plan: next, started, logStarts }
+}
+
+/** In a lite network all roles share one process and its log. */
+function logNameOf({ lite }: LocalPlan, { name }: NetworkProcess): string {
+  return lite ? 'lite' : name
 }
 
 async function untilReady(network: NetworkFile, signal: AbortSignal, say: (line: string) => void): Promise<void> {
@@ -172,8 +200,6 @@ async function untilReady(network: NetworkFile, signal: AbortSignal, say: (line:
       ready.clear()
       continue
     }
-    const dead = reports.find((entry) => !entry.running)
-    if (dead) throw new CliError('PROCESS_DIED', `${dead.name} has stopped`)
     if (performance.now() - saidMs > 5_000) {
       saidMs = performance.now()
       say(

@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { CliError, parseCall } from '../src/command.ts'
+import { up } from '../src/commands/up.ts'
+import { createLocalNetwork, readPlan } from '../src/local-plan.ts'
+import { NetworkFolder } from '../src/network-folder.ts'
+import { startDetached, stopProcesses } from '../src/processes.ts'
+import { firstStopped, lastErrors } from '../src/stopped-process.ts'
+
+let dir: string
+before(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'cumulus-up-'))
+})
+after(() => rm(dir, { recursive: true, force: true }))
+
+describe('a local network one of whose processes cannot start', () => {
+  it('is given up at once, with the name of the process and its last words', async () => {
+    const folder = new NetworkFolder(join(dir, 'network'))
+    const sizes = { validators: 1, miners: 3, space: 128 * 2 ** 20 }
+    await createLocalNetwork(folder, { ...sizes, lite: true, s3Port: 0, rpcPort: 0, preset: 'minimal' })
+    await writeFile(folder.genesisFile, '{"version":2,"preset":"nothing"}')
+    const { settings } = parseCall(up.settings, ['--dir', folder.path, '--timeout', '3600', '--json'], {})
+    try {
+      await assert.rejects(
+        async () => up.run({ settings, positionals: [], signal: new AbortController().signal }),
+        (error) => {
+          assert.ok(error instanceof CliError)
+          assert.equal(error.code, 'PROCESS_DIED')
+          assert.match(error.message, /^the process of all roles has stopped$/)
+          assert.match(error.next!, /Its last words:\n(.*\n)*.*\[GENESIS_MALFORMED\]/)
+          return true
+        },
+      )
+    } finally {
+      await stopProcesses((await readPlan(folder))!.processes, { graceMs: 5_000 })
+    }
+  })
+})
+
+describe('the first process that stops', () => {
+  it('is noticed while others run, and no longer looked for when nobody waits', async () => {
+    const start = async (name: string, source: string) => {
+      const script = join(dir, `${name}.mjs`)
+      await writeFile(script, source)
+      const command = [process.execPath, script, '--config', name]
+      const pid = await startDetached(command, { logFile: join(dir, `${name}.log`), cwd: dir })
+      return { role: 'miner' as const, name, pid, dir, command, ports: {} }
+    }
+    const steady = await start('steady', 'setInterval(() => {}, 1000)')
+    try {
+      const brief = await start('brief', 'await new Promise((resolve) => setTimeout(resolve, 150))')
+      const waiting = new AbortController()
+      assert.equal((await firstStopped([steady, brief], waiting))?.name, 'brief')
+      const looking = firstStopped([steady], waiting)
+      waiting.abort()
+      assert.equal(await looking, undefined)
+    } finally {
+      await stopProcesses([steady], { graceMs: 0 })
+    }
+  })
+})
+
+describe('the last words of a log', () => {
+  const logged = (level: string, message: string, error?: object) =>
+    JSON.stringify({ time: 't', level, message, error })
+  const words = async (lines: readonly string[], fromByte?: number) => {
+    const path = join(dir, 'words.log')
+    await writeFile(path, `${lines.join('\n')}\n`)
+    return lastErrors(path, fromByte)
+  }
+
+  it('are errors that were logged and what was printed, without stacks', async () => {
+    const lines = [
+      logged('info', 'starting'),
+      logged('error', 'failed', { name: 'ExecutionError', code: 'FOLDER_IN_USE', message: 'in use', stack: 'at x' }),
+      '\x1b[31merror\x1b[0m in use [FOLDER_IN_USE]',
+      '    at file:///x.ts:1:1',
+      'Node.js v26.0.0',
+      logged('warn', 'nothing of it'),
+    ]
+    assert.deepEqual(await words(lines), ['failed: in use [FOLDER_IN_USE]', 'error in use [FOLDER_IN_USE]'])
+  })
+
+  it('are those of the last run, and few', async () => {
+    const old = logged('error', 'of an earlier run')
+    const own = Array.from({ length: 9 }, (_, index) => logged('error', `error ${index} ${'x'.repeat(400 * index)}`))
+    const said = await words([old, ...own], old.length + 1)
+    assert.equal(said.length, 5)
+    assert.match(said[4]!, /^error 8 x+…$/)
+    assert.ok(!(await words([old], old.length + 1)).includes('of an earlier run'))
+    // Moved aside: the log begins anew.
+    assert.deepEqual(await words([old], 10_000), ['of an earlier run'])
+    assert.deepEqual(await lastErrors(join(dir, 'nowhere.log')), [])
+  })
+})
