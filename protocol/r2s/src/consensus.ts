@@ -106,6 +106,8 @@ export class R2s {
   #neededFromRound = 0
   /** The highest round of which such a block was missing when the checkpoint was adopted. */
   #joinRound = 0
+  /** Since it joined. */
+  #citesUnclean = false
   /** Linearised blocks above gcRound, in their order. */
   #output: BlockRef[] = []
   readonly #ejectedFrom: (number | null)[]
@@ -697,6 +699,7 @@ export class R2s {
     for (const { digest } of logged) here.set(digest, true)
     // The leaders of its first round take their time from the blocks of the one before.
     this.#neededFromRound = checkpoint.round - 1
+    this.#citesUnclean = false
     this.#rule.skipTo(checkpoint.round)
     for (const round of [...this.#coins.keys()]) if (round < checkpoint.round) this.#coins.delete(round)
     for (const ref of checkpoint.output) {
@@ -829,10 +832,22 @@ export class R2s {
    * not in the cone of these, the newest. null while too few may be cited.
    */
   #chooseParents(round: number): Vertex[] | null {
-    const { params } = this.#config
-    const stalled = this.#nowMs >= this.#movedAtMs + params.stallMs
+    const stalled = this.#nowMs >= this.#stalledAtMs(round)
     const usual = this.#unexposed(round, this.#equivocators, stalled)
+    if (usual && stalled) this.#citesUnclean = true
     return usual ?? (this.#isBehind(round) ? this.#unexposed(round, 0, stalled) : null)
+  }
+
+  /**
+   * SPEC 2.5: from when on a block of this round may cite what could not be checked in full. Soon after joining everything is
+   * such, until it is in the order; a member that the others cannot do without must not wait for the order then. Once it has cited
+   * such a block, more of them add no risk.
+   */
+  #stalledAtMs(round: number): number {
+    const { exposureDepthRounds, waveLength, stallMs, joinStallMs } = this.#config.params
+    const isJoining = this.#joinRound > 0 && round <= this.#joinRound + exposureDepthRounds + 4 * waveLength
+    if (!isJoining) return this.#movedAtMs + stallMs
+    return this.#citesUnclean ? this.#movedAtMs : this.#movedAtMs + joinStallMs
   }
 
   /** Parents of whom none is exposed in the cone they make, without the authors in the mask `excluded`. */
@@ -1005,7 +1020,7 @@ export class R2s {
       const round = this.#nextRound()
       if (this.#hasQuorumAt(round - 1)) at = Math.min(at, this.#dueMs(round))
     } else if (this.#production.stage === 'building') {
-      const stalledAtMs = this.#movedAtMs + this.#config.params.stallMs
+      const stalledAtMs = this.#stalledAtMs(this.#production.round)
       if (stalledAtMs > this.#nowMs) at = Math.min(at, stalledAtMs)
     }
     if (at === Number.POSITIVE_INFINITY) return

@@ -30,6 +30,8 @@ export interface R2sParams {
   readonly slowAuthorShare: number
   /** After this long without a new own block, blocks that could not be checked in full are cited too (SPEC 2.5). */
   readonly stallMs: number
+  /** The same soon after joining the order, where hardly anything can be checked in full. */
+  readonly joinStallMs: number
 }
 
 export function defaultR2sParams(size: number): R2sParams {
@@ -49,6 +51,7 @@ export function defaultR2sParams(size: number): R2sParams {
     replyBytesMax: 4 * 2 ** 20,
     slowAuthorShare: 0.3,
     stallMs: 10_000,
+    joinStallMs: 250,
   }
 }
 

@@ -610,5 +610,6 @@ function paramsOf(plan: Plan): R2sParams {
     parkedPerAuthorMax: plan.parkedMax,
     replyBytesMax: plan.replyBytesMax,
     stallMs: 2000,
+    joinStallMs: 4 * MEAN_DELAY_MS,
   }
 }

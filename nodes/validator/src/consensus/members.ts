@@ -149,8 +149,11 @@ export class Members {
     outbox.use(session)
     void session.closed.then(() => {
       sessions.splice(sessions.indexOf(session), 1)
-      outbox.use(sessions.at(-1))
+      const next = sessions.at(-1)
+      const hasLost = outbox.use(next)
       this.#components.log.debug('member gone', { member: seat, reason: session.closeReason?.code })
+      // What was on its way by the session that ended is gone, and nobody else would tell the order.
+      if (next && hasLost) this.#components.onConnected(seat)
     })
     this.#components.log.debug('member connected', { member: seat, at: session.remoteAddress })
     this.#components.onConnected(seat)

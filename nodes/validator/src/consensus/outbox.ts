@@ -20,14 +20,15 @@ export class Outbox {
     return this.#queuedBytes + this.#unansweredBytes
   }
 
-  /** From now on by this session. What the one before had not sent is gone. */
-  use(session: Session | undefined): void {
-    if (session === this.#session) return
+  /** From now on by this session. What the one before had not sent is gone; whether it was another one. */
+  use(session: Session | undefined): boolean {
+    if (session === this.#session) return false
     this.#session = session
     this.#queue = []
     this.#queuedBytes = 0
     this.#unanswered = 0
     this.#unansweredBytes = 0
+    return true
   }
 
   push(bytes: Uint8Array): void {
