@@ -32,7 +32,9 @@ type Task = { readonly sectorBytes: number } & (
 )
 let task: Task | undefined
 
-parentPort!.on('message', ({ id, question }: { id: number; question: ProofQuestion }) => {
+parentPort!.on('message', (message: { id: number; question: ProofQuestion } | 'stop') => {
+  if (message === 'stop') return parentPort!.close()
+  const { id, question } = message
   let answer: ProofAnswer
   try {
     answer = { id, result: answerTo(question) }

@@ -175,6 +175,7 @@ export class Prover {
     this.#held = new Set()
     for (const answer of this.#answers.values()) answer.reject(error)
     this.#answers.clear()
-    void which.terminate()
+    // Asked to go: a thread that is torn down may take the process along. One that has gone already does not hear it.
+    which.postMessage('stop')
   }
 }

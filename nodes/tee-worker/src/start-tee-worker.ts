@@ -58,6 +58,8 @@ export interface TeeWorkerTuning {
   readonly threads?: number
   /** Between two looks for tags that are missing. Default 60 s. */
   readonly lookMs?: number
+  /** After a stripe was out of reach. Default 15 s. */
+  readonly retryMs?: number
 }
 
 const ZERO_ADDRESS: Address = `0x${'0'.repeat(40)}`
@@ -183,19 +185,22 @@ class TeeWorker implements RunningRole {
     const groupOf = (id: number) => this.#finder.ownGroup(id)
     this.#delivery = new TagDelivery({ records, sessions, groupOf, metrics, log })
     const fetcher = new SegmentFetcher({ sessions, log })
-    const { pool } = { pool: this.#pool }
-    this.#tagging = new Tagging({
-      params,
-      podr,
-      identity,
-      records,
-      sessions,
-      fetcher,
-      pool,
-      delivery: this.#delivery,
-      metrics,
-      log,
-    })
+    const pool = this.#pool
+    this.#tagging = new Tagging(
+      {
+        params,
+        podr,
+        identity,
+        records,
+        sessions,
+        fetcher,
+        pool,
+        delivery: this.#delivery,
+        metrics,
+        log,
+      },
+      { retryMs: tuning.retryMs },
+    )
     this.#finder = new TagFinder({ chain, records, tagging: this.#tagging, log }, { lookMs: tuning.lookMs })
     this.#frames = new FrameService({
       chainId: params.chainId,

@@ -38,9 +38,13 @@ export class TagPool {
   }
 }
 
+/** A segment that is being tagged takes a second or two. */
+const STOP_MS = 20_000
+
 class TagThread {
   readonly #worker: Worker
   readonly #answers = new Map<number, Deferred<TagResult>>()
+  readonly #exited: Promise<void>
   #nextId = 1
   #ended: Error | undefined
 
@@ -53,7 +57,12 @@ class TagThread {
       this.#end(error)
       onDeath(error)
     })
-    this.#worker.on('exit', () => this.#end(new Error('the tagging thread ended')))
+    this.#exited = new Promise((resolve) => {
+      this.#worker.on('exit', () => {
+        this.#end(new Error('the tagging thread ended'))
+        resolve()
+      })
+    })
   }
 
   get load(): number {
@@ -70,9 +79,14 @@ class TagThread {
     return answer.promise
   }
 
+  /** Waits for what it has begun: a thread that is torn down in the middle may take the process along. */
   async close(): Promise<void> {
+    const exit = this.#exited
     this.#end(new Error('the worker is stopping'))
-    await this.#worker.terminate()
+    this.#worker.postMessage('stop' satisfies TagQuestion | 'stop')
+    const force = setTimeout(() => void this.#worker.terminate(), STOP_MS)
+    await exit
+    clearTimeout(force)
   }
 
   #answered(answer: TagAnswer): void {

@@ -15,7 +15,8 @@ const { seed, params } = workerData as TagThreadInit
 const tagger = new SegmentTagger(new Tagger(keyGen(seed), params), params)
 seed.fill(0)
 
-parentPort!.on('message', (question: TagQuestion) => {
+parentPort!.on('message', (question: TagQuestion | 'stop') => {
+  if (question === 'stop') return parentPort!.close()
   const answer = answerTo(question)
   parentPort!.postMessage(answer, 'tags' in answer ? [answer.tags.buffer] : [])
 })

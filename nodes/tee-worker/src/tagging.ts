@@ -42,19 +42,21 @@ const NEIGHBOURS_MAX = 3
 const RETRY_MS = 15_000
 /** All seats have taken the tags: time for them to say so on chain. */
 const CONFIRM_MS = 5 * 60_000
-const RETRIES_REMEMBERED_MAX = 65_536
+const RESTS_MAX = 65_536
 
 /** Tags stripes, `inFlight` at a time: claim, fetch, rebuild and tag, sign, keep, deliver. */
 export class Tagging {
   readonly #parts: TaggingComponents
+  readonly #retryMs: number
   readonly #jobs = new Map<string, TagJob>()
   readonly #running = new Set<string>()
-  /** Before this, a stripe is not taken again. */
-  readonly #notBefore = new Map<string, number>()
+  /** Until when a stripe of this segment is not taken again. */
+  readonly #rests = new Map<string, { readonly root: Uint8Array; readonly untilMs: number }>()
   #wake = Promise.withResolvers<void>()
 
-  constructor(parts: TaggingComponents) {
+  constructor(parts: TaggingComponents, init: { readonly retryMs?: number } = {}) {
     this.#parts = parts
+    this.#retryMs = init.retryMs ?? RETRY_MS
   }
 
   /** Stripes that wait or are being tagged. */
@@ -70,7 +72,9 @@ export class Tagging {
     const { records } = this.#parts
     const name = nameOf(job)
     if (this.#jobs.has(name) || this.#running.has(name) || records.refusal(job) || records.kept(job)) return 'known'
-    if (!init.urgent && (this.#notBefore.get(name) ?? 0) > performance.now()) return 'known'
+    const rest = this.#rests.get(name)
+    const isResting = rest !== undefined && rest.untilMs > performance.now() && equalBytes(rest.root, job.root)
+    if (isResting && !init.urgent) return 'known'
     if (this.#jobs.size >= JOBS_MAX) return 'full'
     this.#jobs.set(name, job)
     this.#wake.resolve()
@@ -98,10 +102,10 @@ export class Tagging {
       this.#running.add(name)
       try {
         await this.#tag(job, signal)
-        this.#postpone(name, CONFIRM_MS)
+        this.#rest(name, job.root, CONFIRM_MS)
       } catch (error) {
         if (signal.aborted) return
-        this.#postpone(name, RETRY_MS)
+        this.#rest(name, job.root, this.#retryMs)
         const { group, stripe } = job
         if (error instanceof SegmentUnavailable)
           this.#parts.log.debug('a segment is out of reach', { group, stripe, error })
@@ -182,13 +186,13 @@ export class Tagging {
     return undefined
   }
 
-  #postpone(name: string, ms: number): void {
+  #rest(name: string, root: Uint8Array, ms: number): void {
     const now = performance.now()
-    if (this.#notBefore.size >= RETRIES_REMEMBERED_MAX) {
-      for (const [other, at] of this.#notBefore) if (at <= now) this.#notBefore.delete(other)
-      if (this.#notBefore.size >= RETRIES_REMEMBERED_MAX) this.#notBefore.clear()
+    if (this.#rests.size >= RESTS_MAX) {
+      for (const [other, { untilMs }] of this.#rests) if (untilMs <= now) this.#rests.delete(other)
+      if (this.#rests.size >= RESTS_MAX) this.#rests.clear()
     }
-    this.#notBefore.set(name, now + ms)
+    this.#rests.set(name, { root, untilMs: now + ms })
   }
 }
 
