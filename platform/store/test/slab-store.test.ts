@@ -302,6 +302,32 @@ describe('a slab store on a failing disk', () => {
     })
   })
 
+  it('keeps tags beside a fragment, unconfirmed at first, and lets them go with it', async () => {
+    await inStore(init, async (store) => {
+      const key = keyOf(1)
+      const tags = seededBytes(7, 5184)
+      assert.equal(await store.putTags(key, tags), false)
+      assert.equal(store.getTags(key), undefined)
+      await store.put(key, fragmentOf(1, 4096))
+      assert.equal(await store.putTags(key, tags), true)
+      assertSameBytes(store.getTags(key)!, tags)
+      assert.deepEqual([...store.unconfirmedKeys()], [key])
+      assert.equal(store.isConfirmed(key), false)
+      await store.markConfirmed(key, true)
+      assert.equal(store.isConfirmed(key), true)
+      assert.deepEqual([[...store.unconfirmedKeys()], store.status.taggedFragments], [[], 1])
+      await store.markConfirmed(key, false)
+      assert.equal(store.status.unconfirmedTags, 1)
+      await store.delete(key)
+      assert.equal(store.getTags(key), undefined)
+      assert.deepEqual([store.status.taggedFragments, store.status.unconfirmedTags], [0, 0])
+      // Nothing to confirm where nothing is.
+      await store.markConfirmed(key, false)
+      assert.equal(store.isConfirmed(key), false)
+      assert.equal(store.status.unconfirmedTags, 0)
+    })
+  })
+
   it('writes through the page cache where O_DIRECT is refused', async () => {
     const files = new FailingFiles()
     files.fail = (kind, path) => (kind === 'open' && path.endsWith('probe') ? { code: 'EINVAL' } : undefined)

@@ -21,7 +21,7 @@ export interface CommitteeReport {
   readonly round: number
   /** Highest chain block with a certificate. */
   readonly certifiedHeight: number
-  /** From proposal to decision, of the member that waits longest; absent while nothing happens. */
+  /** From proposal of transactions to decision, of the member that waits longest; absent if there were none in the last minute. */
   readonly commitMs?: { readonly p50: number; readonly p99: number }
   readonly coin: string
   /** Members that do not answer, or are this many rounds behind. */

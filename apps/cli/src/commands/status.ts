@@ -95,9 +95,9 @@ function stateOf(entry: ProcessReport): string {
 }
 
 function committeeLines({ size, round, certifiedHeight, commitMs, coin, lagging, traitors }: CommitteeReport): string {
-  const latency = commitMs ? `, committed in ${commitMs.p50} ms (p99 ${commitMs.p99} ms)` : ''
+  const latency = commitMs ? `committed in ${commitMs.p50} ms (p99 ${commitMs.p99} ms)` : 'idle'
   const lines = [
-    `${bold('Order')} ${size} validators, round ${round}, certified block ${certifiedHeight}${latency}`,
+    `${bold('Order')} ${size} validators, round ${round}, certified block ${certifiedHeight}, ${latency}`,
     `      coin ${coin}`,
   ]
   if (lagging.length > 0) {

@@ -18,7 +18,7 @@ export const up = command({
   name: 'up',
   summary: 'Starts a local network, ready for any S3 client; goes on with one that was stopped.',
   about:
-    'Four validators, twelve miners and one gateway, each a process of its own with a folder, keys and ports. The command\n' +
+    'Four validators, twelve miners, one TEE worker and one gateway, each a process of its own with a folder, keys and ports. The command\n' +
     'returns when all are ready; keys and endpoints are printed and written to network.json. Running it again starts\n' +
     'what is not running. With fewer than 12 miners, data is kept in 2 + 1 fragments instead of 4 + 8.\n' +
     'Four validators agree on the order while one of them fails in any way; one alone (--validators 1) needs no agreement.\n' +
