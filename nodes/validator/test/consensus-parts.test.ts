@@ -12,6 +12,7 @@ import { CommitQueue } from '../src/consensus/commit-queue.ts'
 import { EvidenceFile } from '../src/consensus/evidence-file.ts'
 import { LatencyWindow } from '../src/consensus/latency-window.ts'
 import { Outbox } from '../src/consensus/outbox.ts'
+import { SecondTurn } from '../src/consensus/second-turn.ts'
 import { SteadyClock } from '../src/consensus/steady-clock.ts'
 import { TokenBucket } from '../src/consensus/token-bucket.ts'
 import { seatOrder } from '../src/consensus/transaction-router.ts'
@@ -94,6 +95,52 @@ describe('what a member may send', () => {
     assert.equal(bucket.take(40), 0)
     nowMs = 1e9
     assert.equal(bucket.take(101), 20)
+  })
+})
+
+describe('the turn of the second member for a sender', () => {
+  const { address } = testAccount(0)
+  const setUp = () => {
+    let nowMs = 1_000
+    const turn = new SecondTurn(() => nowMs)
+    const pass = (ms: number) => {
+      nowMs += ms
+    }
+    return { turn, pass }
+  }
+
+  it('comes when nothing was executed for a while, and at once where nothing is known', () => {
+    const { turn, pass } = setUp()
+    assert.equal(turn.hasCome(address), true)
+    turn.arrived(address, 0n)
+    turn.arrived(address, 1n)
+    pass(200)
+    assert.equal(turn.hasCome(address), false)
+    turn.executed(address, 0n)
+    pass(200)
+    turn.arrived(address, 2n)
+    assert.equal(turn.hasCome(address), false)
+    pass(200)
+    assert.equal(turn.hasCome(address), true)
+  })
+
+  it('does not come sooner for what arrives after everything was executed, however long ago', () => {
+    const { turn, pass } = setUp()
+    turn.arrived(address, 0n)
+    turn.executed(address, 0n)
+    assert.equal(turn.isEmpty, true)
+    pass(10_000)
+    turn.arrived(address, 1n)
+    assert.equal(turn.hasCome(address), false)
+  })
+
+  it('is forgotten for transactions that nobody heard of again, and kept for so many senders', () => {
+    const { turn, pass } = setUp()
+    for (let i = 0; i < 20_001; i++) turn.arrived(`0x${i.toString(16).padStart(40, '0')}`, 0n)
+    assert.equal(turn.hasCome(`0x${(20_000).toString(16).padStart(40, '0')}`), true)
+    pass(60_001)
+    turn.forgetOld()
+    assert.equal(turn.isEmpty, true)
   })
 })
 

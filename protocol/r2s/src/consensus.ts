@@ -534,6 +534,8 @@ export class R2s {
     const round = Math.max(this.dag.newest[peer]!.round, this.#parking.highestRound(peer))
     this.#send(peer, { kind: 'hello', round })
     if (this.#inquiry) this.#send(peer, { kind: 'ask-newest' })
+    // Before it signs, unasked: where all have lost their logs, what the first of them signs must not keep the others from it.
+    if (this.#lastOwnRound === 0) this.#tellNewest(peer)
   }
 
   /**

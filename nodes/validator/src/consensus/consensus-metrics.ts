@@ -64,7 +64,7 @@ export function createConsensusMetrics(metrics: Metrics, read: () => ConsensusGa
   return {
     commitSeconds: new Histogram({
       name: 'cumulus_consensus_commit_seconds',
-      help: 'Time from the making of an own block to its place in the order',
+      help: 'Time from the making of an own block with transactions to its place in the order',
       buckets: LATENCY_BUCKETS,
       registers,
     }),

@@ -56,6 +56,9 @@ export interface OrderLoopComponents {
 
 type Event = R2sEvent extends infer Each ? (Each extends R2sEvent ? Omit<Each, 'nowMs'> : never) : never
 
+/** Before the start; what is more is lost, and asked for again. */
+const EARLY_EVENTS_MAX = 1_024
+
 /** Joins the core of R²S to the world: events in, and what it wants done is done, in its order. Decides nothing. */
 export class OrderLoop {
   readonly core: R2s
@@ -100,9 +103,12 @@ export class OrderLoop {
   }
 
   step(event: Event): void {
-    if (this.#isStopped || !this.#isStarted) return
+    if (this.#isStopped) return
+    // Links are there before the log is read. A question left unanswered then might be repeated only after this member has
+    // signed, and where all have lost their logs (R²S, section 2.10) that is too late.
+    if (!this.#isStarted && this.#events.length >= EARLY_EVENTS_MAX) return
     this.#events.push(event)
-    if (!this.#isRunning) this.#pump()
+    if (this.#isStarted && !this.#isRunning) this.#pump()
   }
 
   stop(): void {

@@ -83,6 +83,8 @@ const FOLLOW_MS = 100
 const LAG_BLOCKS_MAX = 16
 const LAG_MS_MAX = 2_000
 const LAG_CERTIFICATES_MAX = 64
+/** Of a member that is further behind others do not hope for blocks. */
+const ACTIVE_LAG_ROUNDS_MAX = 8
 /** Transactions in one own block. */
 const OWN_TRANSACTIONS_MAX = 1_000
 
@@ -106,7 +108,7 @@ export class R2sOrderer implements Orderer {
   readonly #catchUp: CatchUp
   readonly #points = new OrderPoints()
   readonly #commitTimes = new LatencyWindow()
-  /** When own blocks of this run were made, by round. */
+  /** When own blocks with transactions were made in this run, by round. */
   readonly #madeAtMs = new Map<number, number>()
   readonly #commits = new CommitQueue()
   /** The chain block that the next batch follows: the head, or one below while the log tells what is in the chain already. */
@@ -172,6 +174,8 @@ export class R2sOrderer implements Orderer {
       log,
       metrics,
       nowMs,
+      isActive: (seat) => this.members.isConnected(seat) && this.#lagOf(seat) <= ACTIVE_LAG_ROUNDS_MAX,
+      changed: () => this.#updateWork(),
     })
     this.#certifier = new Certifier({
       committee,
@@ -209,7 +213,9 @@ export class R2sOrderer implements Orderer {
         contents: (payloadBytesMax) => this.#contents(payloadBytesMax),
         committed: (commit) => this.#committed(commit),
         accepted: ({ header }) => {
-          if (header.author === self && !this.#isReplaying) this.#madeAtMs.set(header.round, nowMs())
+          // Empty ones wait for the idle pace, and nobody waits for them.
+          const isOwn = header.author === self && header.txCount > 0
+          if (isOwn && !this.#isReplaying) this.#madeAtMs.set(header.round, nowMs())
           if (header.votes.length > 0) this.#certifier.observe(header.author, header.votes)
         },
         returned: (block) => mempool.release(transactionsOf(block).map(keccak256)),
@@ -356,10 +362,16 @@ export class R2sOrderer implements Orderer {
       equivocators: this.#evidence.records.length,
       members: members.map((_, seat) => ({
         connected: seat === self || this.members.isConnected(seat),
-        lag: Math.max(0, core.dag.highestRound - core.dag.newest[seat]!.round),
+        lag: this.#lagOf(seat),
         waitingBytes: this.members.backlog(seat).bytes,
       })),
     }
+  }
+
+  /** Rounds that the newest block of a member is behind. */
+  #lagOf(seat: number): number {
+    const { dag } = this.#loop.core
+    return Math.max(0, dag.highestRound - dag.newest[seat]!.round)
   }
 
   // ------------------------------------------------------------------ messages
@@ -445,6 +457,7 @@ export class R2sOrderer implements Orderer {
       if (number > chain.head.number) {
         yield batch
         this.#certifier.executed(chain.head)
+        this.#router.executed(batch.transactions)
       } else if (!equalBytes(chain.header(number)!.consensusRoot, batch.consensusRoot!)) {
         const details = { height: number, round, index, era: committee.era }
         const message = `the order makes another block ${number} than the chain that was taken from others`

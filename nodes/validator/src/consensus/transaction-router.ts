@@ -7,6 +7,7 @@ import { encodePayload } from '@cumulus/r2s'
 import { Counter, type Logger, type Metrics } from '@cumulus/service'
 import type { Address } from '@cumulus/types'
 import type { Members } from './members.ts'
+import { SecondTurn } from './second-turn.ts'
 
 interface RouterComponents {
   readonly members: Members
@@ -16,10 +17,16 @@ interface RouterComponents {
   readonly log: Logger
   readonly metrics: Metrics
   readonly nowMs: () => number
+  /** Whether that member is there and takes part in the order. */
+  readonly isActive: (member: number) => boolean
+  /** Somebody's transactions may have become this member's to take. */
+  readonly changed: () => void
 }
 
 /** Members that get a transaction at first, and each time it was not ordered. One of them may be down or may not like it. */
 const MEMBERS_AT_ONCE = 2
+/** How often a second member looks whether its turn has come, while transactions wait. */
+const LOOK_MS = 100
 /** Not ordered for this long, a transaction is given to two others. */
 const RESEND_MS = 3_000
 /** A member that was given a transaction takes those of its sender into own blocks for this long. */
@@ -46,7 +53,7 @@ interface Routed {
 
 /**
  * Who puts a transaction into its blocks: two members chosen by its sender, so that its nonces stay in order and the
- * committee does not carry it n times. Whoever got it from its sender watches over it, and gives it to two others
+ * committee does not carry it n times; the second only if the first does not. Whoever got it from its sender watches over it, and gives it to two others
  * every three seconds until it is ordered.
  */
 export class TransactionRouter {
@@ -57,10 +64,13 @@ export class TransactionRouter {
   readonly #charges = new Map<Address, number>()
   readonly #waiting = new Map<number, Transaction[]>()
   readonly #metrics: ReturnType<typeof createMetrics>
+  readonly #secondTurn: SecondTurn
   #gathering: NodeJS.Timeout | undefined
+  #looking: NodeJS.Timeout | undefined
 
   constructor(components: RouterComponents) {
     this.#components = components
+    this.#secondTurn = new SecondTurn(components.nowMs)
     this.#metrics = createMetrics(components.metrics)
   }
 
@@ -68,6 +78,8 @@ export class TransactionRouter {
   run({ signal }: { signal: AbortSignal }): void {
     const { mempool } = this.#components
     const stop = mempool.onAdded((transaction, origin) => {
+      if (transaction.sender) this.#secondTurn.arrived(transaction.sender, transaction.nonce)
+      this.#looking ??= setTimeout(() => this.#look(), LOOK_MS)
       if (origin === 'local') this.watch(transaction)
     })
     // Those that outlived a restart.
@@ -80,6 +92,7 @@ export class TransactionRouter {
         stop()
         clearInterval(timer)
         clearTimeout(this.#gathering)
+        clearTimeout(this.#looking)
       },
       { once: true },
     )
@@ -87,15 +100,20 @@ export class TransactionRouter {
 
   /** Whether this member takes transactions of that sender into its own blocks. */
   readonly mayTake = (sender: Address): boolean => {
-    const { self, members } = this.#components
+    const { self, isActive } = this.#components
     // A chosen one that is away is stood in for by the next.
     let place = 0
     for (const member of this.#orderOf(sender)) {
-      if (member === self) return true
-      if (members.isConnected(member) && ++place >= MEMBERS_AT_ONCE) break
+      if (member === self) return place === 0 || this.#secondTurn.hasCome(sender)
+      if (isActive(member) && ++place >= MEMBERS_AT_ONCE) break
     }
     const until = this.#charges.get(sender)
     return until !== undefined && until > this.#components.nowMs()
+  }
+
+  /** They are in the chain, or were left out of it. */
+  executed(transactions: readonly Transaction[]): void {
+    for (const { sender, nonce } of transactions) if (sender) this.#secondTurn.executed(sender, nonce)
   }
 
   /** Takes what another member was given. Answers `FrameOp.shareTransactions`. */
@@ -198,6 +216,12 @@ export class TransactionRouter {
       else if (resends++ < RESENDS_MAX) this.#give(routed)
     }
     for (const [sender, until] of this.#charges) if (until <= now) this.#charges.delete(sender)
+    this.#secondTurn.forgetOld()
+  }
+
+  #look(): void {
+    this.#looking = this.#secondTurn.isEmpty ? undefined : setTimeout(() => this.#look(), LOOK_MS)
+    this.#components.changed()
   }
 
   #charge(sender: Address, until: number): void {
