@@ -24,6 +24,7 @@ describe('a lite network of three miners', { concurrency: false }, () => {
         ['miner', true],
         ['miner', true],
         ['miner', true],
+        ['tee-worker', true],
         ['gateway', true],
       ],
     )

@@ -40,10 +40,10 @@ describe('a local network', { concurrency: false }, () => {
   it('consists of separate processes, all healthy', async () => {
     const { processes } = await network.status()
     assert.deepEqual(
-      [0, 1, 2].map((i) => network.processes((['validator', 'miner', 'gateway'] as const)[i]!).length),
-      [4, 12, 1],
+      (['validator', 'miner', 'tee-worker', 'gateway'] as const).map((role) => network.processes(role).length),
+      [4, 12, 1, 1],
     )
-    assert.equal(new Set(network.file.processes.map((entry) => entry.pid)).size, 17)
+    assert.equal(new Set(network.file.processes.map((entry) => entry.pid)).size, 18)
     for (const entry of processes) assert.ok(entry.ok, `${entry.name} is not healthy`)
   })
 
