@@ -19,7 +19,7 @@ export {
 } from './block.ts'
 export { type Coin, type CoinRule, type CoinShare, leaderOrder, publicCoin } from './coin.ts'
 export { COMMITTEE_SIZE_MAX, type Committee, committeeOf, memberCount } from './committee.ts'
-export { R2s, type R2sConfig, type R2sStart } from './consensus.ts'
+export { R2s } from './consensus.ts'
 export { Dag, Vertex } from './dag.ts'
 export { digestKey } from './digest-map.ts'
 export { R2sPanic } from './errors.ts'
@@ -33,5 +33,6 @@ export {
   readLog,
 } from './log.ts'
 export { decodeMessage, encodeMessage, type Message } from './message.ts'
+export type { R2sConfig, R2sStart } from './r2s-config.ts'
 export { checkR2sParams, defaultR2sParams, type R2sParams } from './r2s-params.ts'
 export { type Era, isEvidence, judgeHeader, type RefusalCode } from './validity.ts'

@@ -1,8 +1,9 @@
 import { concatBytes, equalBytes, utf8Encode } from '@cumulus/bytes'
 import { sha256 } from '@cumulus/hash'
 import { Ed25519Key, verifyEd25519 } from '@cumulus/signature'
-import { R2s, type R2sConfig } from '../src/consensus.ts'
+import { R2s } from '../src/consensus.ts'
 import type { Commit, R2sEffect, R2sEvent } from '../src/events.ts'
+import type { R2sConfig } from '../src/r2s-config.ts'
 import { defaultR2sParams, type R2sParams } from '../src/r2s-params.ts'
 
 const KEYS = Array.from({ length: 16 }, (_, i) => new Ed25519Key(sha256(utf8Encode(`member ${i}`))))

@@ -52,21 +52,21 @@ export const MUTATIONS = {
   },
   /** A block is sent before it is durable. */
   'send before fsync': {
-    file: 'r2s/src/consensus.ts',
-    find: "this.#effects.push({ kind: 'persist', block })",
-    replace: `this.#effects.push({ kind: 'persist', block })
-    this.#effects.push({ kind: 'broadcast', message: { kind: 'block', block } })`,
+    file: 'r2s/src/own-blocks.ts',
+    find: "m.effects.push({ kind: 'persist', block })",
+    replace: `m.effects.push({ kind: 'persist', block })
+  m.effects.push({ kind: 'broadcast', message: { kind: 'block', block } })`,
   },
   /** Each node collects garbage below what it has seen, not below what is committed. */
   'gc from the local round': {
-    file: 'r2s/src/consensus.ts',
-    find: 'gcRound = Math.max(gcRound, leader.round - this.#config.params.gcDepthRounds)',
-    replace: 'gcRound = Math.max(gcRound, this.dag.highestRound - this.#config.params.gcDepthRounds)',
+    file: 'r2s/src/output.ts',
+    find: 'gcRound = Math.max(gcRound, leader.round - m.config.params.gcDepthRounds)',
+    replace: 'gcRound = Math.max(gcRound, m.dag.highestRound - m.config.params.gcDepthRounds)',
   },
   /** Whoever lost its log goes on as if it had never signed anything. */
   'no inquiry after loss': {
     file: 'r2s/src/consensus.ts',
-    find: "if (start.kind === 'lost' && this.committee.size > 1) {",
+    find: "if (start.kind === 'lost' && this.#m.committee.size > 1) {",
     replace: 'if (start === null) {',
   },
   /** The sum of votes is believed as it is. */

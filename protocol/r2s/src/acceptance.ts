@@ -1,0 +1,153 @@
+import { equalBytes } from '@cumulus/bytes'
+import { type Block, type BlockRef, type Evidence, type Header, signedMessage } from './block.ts'
+import { collectShare } from './coin-shares.ts'
+import type { Vertex } from './dag.ts'
+import { type MemberState, refuse } from './member-state.ts'
+import type { Parked } from './parking.ts'
+import { judgeAmongParents, judgeHeader, type RefusalCode } from './validity.ts'
+
+/** Refused digests remembered; beyond it they are judged again. */
+const INVALID_MAX = 4096
+
+export function receive(m: MemberState, block: Block, from: number, fetched: boolean): void {
+  const { round, author } = block.header
+  const code = judgeHeader(block, m.era, m.dag.genesis)
+  if (code) {
+    refuse(m, from, code)
+    return
+  }
+  if (round <= m.dag.gcRound) return // late, nobody's fault
+  if (m.parking.has(block.digest) || m.dag.find({ author, round, digest: block.digest })) return
+  if (m.invalid.has(block.digest)) return
+  const wanted = m.parking.isWanted(block.digest)
+  // What an equivocator pushes may still be an ancestor of an honest block; then somebody will want it.
+  if (m.equivocators & (1 << author) && !wanted) return
+  if (!m.config.verify(author, signedMessage(block.header, block.digest), block.signature)) {
+    refuse(m, from, 'BAD_SIGNATURE')
+    return
+  }
+  if (author === m.config.member && !meetSelf(m, round)) return
+  lookForTwin(m, block)
+
+  const missing: BlockRef[] = []
+  for (const ref of block.header.parents) {
+    if (m.invalid.has(ref.digest)) {
+      reject(m, block, from, 'INVALID_PARENT')
+      return
+    }
+    if (isMissing(m, ref)) missing.push(ref)
+  }
+  const early = block.header.tsMs > m.nowMs + m.config.params.clockSkewMsMax
+  const notBeforeMs = early ? block.header.tsMs - m.config.params.clockSkewMsMax : 0
+  const parked: Parked = { block, from, fetched: fetched && wanted, missingCount: missing.length, notBeforeMs }
+  if (missing.length === 0 && !early) acceptAll(m, parked)
+  else m.parking.park(parked, missing, m.nowMs)
+}
+
+/** Whether a block that cites it has to wait for it. */
+export function isMissing(m: MemberState, ref: BlockRef): boolean {
+  if (ref.round <= m.dag.gcRound || m.dag.find(ref)) return false
+  return ref.round >= m.neededFromRound || !m.outputElsewhere.has(ref.digest)
+}
+
+/** Accepts a block whose ancestors are complete, and then all that waited for it. */
+export function acceptAll(m: MemberState, first: Parked): void {
+  const ready = [first]
+  for (let parked = ready.shift(); parked; parked = ready.shift()) {
+    if (!accept(m, parked)) continue
+    ready.push(...m.parking.resolve(parked.block.digest))
+  }
+}
+
+export function accept(m: MemberState, { block, from, fetched }: Parked): boolean {
+  const { header } = block
+  if (header.round <= m.dag.gcRound) return false
+  const parents: Vertex[] = []
+  for (const ref of header.parents) {
+    const parent = m.dag.find(ref)
+    if (parent) parents.push(parent)
+  }
+  const checked = isCheckable(m, header, parents.length)
+  const code = judgeAmongParents(block, parents, checked, m.dag, m.config.params)
+  if (code) {
+    reject(m, block, from, code)
+    return false
+  }
+  const share = m.fetchShare[header.author]!
+  m.fetchShare[header.author] = share + ((fetched ? 1 : 0) - share) / 16
+  enter(m, m.dag.vertexOf(block, parents, { checked, clean: false }))
+  return true
+}
+
+/** Whether nothing that the validity of a block depends on has been collected away. */
+export function isCheckable(m: MemberState, header: Header, presentCount: number): boolean {
+  const goneRound = Math.max(m.dag.gcRound, m.joinRound)
+  return (
+    presentCount === header.parents.length &&
+    (goneRound === 0 || header.round - m.config.params.exposureDepthRounds > goneRound)
+  )
+}
+
+export function enter(m: MemberState, vertex: Vertex): void {
+  const block = vertex.block!
+  const { header } = block
+  m.dag.isClean(vertex)
+  m.dag.add(vertex)
+  if (m.outputElsewhere.delete(block.digest)) vertex.output = true
+  else if (vertex.hasContent) m.contentCount++
+  if (!m.restoring) m.effects.push({ kind: 'store', block })
+  if (header.evidence) convict(m, header.evidence)
+  m.rule.observe(vertex)
+  collectShare(m, header)
+}
+
+export function reject(m: MemberState, block: Block, from: number, code: RefusalCode): void {
+  refuse(m, from, code)
+  remember(m, block)
+  for (const child of m.parking.reject(block.digest)) {
+    remember(m, child.block)
+    refuse(m, child.from, 'INVALID_PARENT')
+  }
+}
+
+export function remember(m: MemberState, { header: { author, round }, digest }: Block): void {
+  if (m.invalid.size >= INVALID_MAX) m.invalid.clear()
+  m.invalid.set(digest, { author, round, digest })
+}
+
+/** A block signed with the own key that is not known here. Returns whether to go on with it. */
+export function meetSelf(m: MemberState, round: number): boolean {
+  if (m.inquiry) {
+    m.inquiry.floor = Math.max(m.inquiry.floor, round)
+    return true
+  }
+  if (round <= m.lastOwnRound && m.dag.slot(round, m.config.member).length === 0) return true
+  if (!m.silent) {
+    m.silent = true
+    m.effects.push({ kind: 'silenced', round })
+  }
+  return true
+}
+
+export function lookForTwin(m: MemberState, block: Block): void {
+  const { author, round } = block.header
+  if (m.equivocators & (1 << author)) return
+  const other = m.dag.slot(round, author)[0]?.block ?? m.parking.at(round, author)
+  if (!other || equalBytes(other.digest, block.digest)) return
+  convict(m, {
+    author,
+    round,
+    firstDigest: other.digest,
+    firstSignature: other.signature,
+    secondDigest: block.digest,
+    secondSignature: block.signature,
+  })
+}
+
+/** From now on the author is not cited; the next own block tells everybody why. */
+export function convict(m: MemberState, evidence: Evidence): void {
+  if (m.equivocators & (1 << evidence.author)) return
+  m.equivocators |= 1 << evidence.author
+  m.evidence.push(evidence)
+  m.effects.push({ kind: 'equivocation', evidence })
+}

@@ -1,0 +1,103 @@
+import { receive } from './acceptance.ts'
+import type { Block, BlockRef } from './block.ts'
+import type { Vertex } from './dag.ts'
+import { type MemberState, refuse, send } from './member-state.ts'
+import { FETCH_REFS_MAX, REPLY_BLOCKS_MAX } from './message.ts'
+
+/** Questions of one member that are answered within a retry time; it will repeat the others. */
+const SERVES_PER_RETRY_MAX = 64
+const BLOCK_OVERHEAD_BYTES = 2 + 64
+
+/** Asks for what is missing, one message per member. */
+export function ask(m: MemberState): void {
+  const asks = m.parking.due(m.nowMs, m.config.params.fetchRetryMs)
+  if (asks.length === 0) return
+  const { size } = m.committee
+  const { member } = m.config
+  const byPeer: BlockRef[][] = Array.from({ length: size }, () => [])
+  for (const { to, ref } of asks) {
+    for (let peer = 0; peer < size; peer++) {
+      if (peer !== member && (to === -1 || peer === to % size)) byPeer[peer]!.push(ref)
+    }
+    // "One other" turned out to be this member itself.
+    if (to % size === member) byPeer[(member + 1) % size]!.push(ref)
+  }
+  // Exact, also for equivocators of whom another chain may be missing: every block of an answer that is cut short is
+  // then new, and what lies below a missing twin is asked for by name.
+  const have = m.dag.newest.map((vertex) => vertex.round)
+  byPeer.forEach((refs, peer) => {
+    for (let i = 0; i < refs.length; i += FETCH_REFS_MAX) {
+      send(m, peer, { kind: 'fetch', wanted: refs.slice(i, i + FETCH_REFS_MAX), have })
+    }
+  })
+}
+
+/** Answers with a causally closed set in the order of rounds, the lowest first if it is too much. */
+export function serve(m: MemberState, to: number, wanted: readonly BlockRef[], have: readonly number[]): void {
+  if (!mayServe(m, to)) return
+  const closure = new Set<Vertex>()
+  for (const ref of wanted) {
+    const vertex = m.dag.find(ref)
+    if (vertex?.block) closure.add(vertex)
+  }
+  for (const vertex of closure) {
+    for (const parent of vertex.parents) {
+      if (parent.round > have[parent.author]! && parent.round > m.dag.gcRound) closure.add(parent)
+    }
+  }
+  const sorted = [...closure].sort((a, b) => a.round - b.round || a.author - b.author)
+  const blocks: Block[] = []
+  let bytes = 0
+  for (const { block } of sorted) {
+    bytes += BLOCK_OVERHEAD_BYTES + block!.headerBytes.length + block!.payload.length
+    if (blocks.length > 0 && (bytes > m.config.params.replyBytesMax || blocks.length >= REPLY_BLOCKS_MAX)) break
+    blocks.push(block!)
+  }
+  const gone = wanted.some((ref) => ref.round <= m.dag.gcRound)
+  if (blocks.length > 0 || gone) send(m, to, { kind: 'blocks', blocks, gcRound: m.dag.gcRound })
+}
+
+export function mayServe(m: MemberState, to: number): boolean {
+  const served = m.served[to]!
+  if (m.nowMs - served.sinceMs >= m.config.params.fetchRetryMs) {
+    served.sinceMs = m.nowMs
+    served.count = 0
+  }
+  return served.count++ < SERVES_PER_RETRY_MAX
+}
+
+export function fetched(m: MemberState, from: number, blocks: readonly Block[], gcRound: number): void {
+  if (blocks.length > REPLY_BLOCKS_MAX) {
+    refuse(m, from, 'TOO_MANY_ANSWERS')
+    return
+  }
+  for (const block of blocks) receive(m, block, from, true)
+  // One member may lie about how far it is; more than f do not.
+  m.goneAt[from] = gcRound
+  const known = Math.max(m.dag.highestRound, m.rule.firstUndecidedRound - 1)
+  const missing = m.parking.size > 0 && known < gcRound
+  if (!missing || m.nowMs < m.behindAtMs + m.config.params.fetchRetryMs) return
+  const beyond = m.goneAt.filter((gone) => gone >= known)
+  if (beyond.length <= m.committee.faultCount) return
+  m.behindAtMs = m.nowMs
+  m.effects.push({ kind: 'behind', gcRound: Math.min(...beyond) })
+}
+
+/**
+ * The peer has own blocks up to `round`: the newest are sent again, as many as one answer holds. The very newest is always
+ * among them, and leads the peer to all that is missing below.
+ */
+export function hello(m: MemberState, peer: number, round: number): void {
+  if (!mayServe(m, peer)) return
+  const { member, params } = m.config
+  const blocks: Block[] = []
+  let bytes = 0
+  for (let next = m.lastOwnRound; next > Math.max(round, m.dag.gcRound); next--) {
+    const block = m.dag.slot(next, member)[0]?.block
+    if (!block) continue
+    bytes += BLOCK_OVERHEAD_BYTES + block.headerBytes.length + block.payload.length
+    if (blocks.length > 0 && bytes > params.replyBytesMax) break
+    blocks.push(block)
+  }
+  for (const block of blocks.reverse()) send(m, peer, { kind: 'block', block })
+}

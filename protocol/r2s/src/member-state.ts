@@ -1,0 +1,133 @@
+import type { Block, BlockRef, Evidence, HeaderVote } from './block.ts'
+import { CommitRule } from './commit-rule.ts'
+import { type Committee, committeeOf } from './committee.ts'
+import { Dag, type Vertex } from './dag.ts'
+import { DigestMap } from './digest-map.ts'
+import type { R2sEffect } from './events.ts'
+import type { Message } from './message.ts'
+import { Parking } from './parking.ts'
+import type { R2sConfig } from './r2s-config.ts'
+import { checkR2sParams } from './r2s-params.ts'
+import type { Era, RefusalCode } from './validity.ts'
+
+/** Shares of one round's coin. */
+export interface CoinState {
+  readonly shares: (Uint8Array | null)[]
+  have: number
+  bad: number
+  asked: boolean
+}
+
+/** What an own block under way waits for. */
+export type Production =
+  | { readonly stage: 'idle' }
+  | { readonly stage: 'proposing'; readonly round: number }
+  /** The contents are there; parents are chosen when enough are. */
+  | { readonly stage: 'building'; readonly round: number; readonly contents: Contents }
+  | { readonly stage: 'persisting'; readonly block: Block; readonly parents: readonly Vertex[] }
+
+export interface Contents {
+  readonly payload: Uint8Array
+  readonly txCount: number
+  readonly votes: readonly HeaderVote[]
+  readonly coinShare: Uint8Array | null
+}
+
+/** SPEC 2.10: a member that lost its log asks before it signs. */
+export interface Inquiry {
+  /** Mask of the members whose answer counts. */
+  answered: number
+  /** Answers whose block is not accepted yet. */
+  readonly waiting: { readonly peer: number; readonly block: Block }[]
+  /** Nothing at or below may be signed. */
+  floor: number
+  askAtMs: number
+}
+
+/** What a member knows and has under way: the functions of the files around `consensus.ts` work on it, one section of the SPEC each. */
+export class MemberState {
+  readonly committee: Committee
+  readonly dag: Dag
+  readonly config: R2sConfig
+  readonly era: Era
+  readonly rule: CommitRule
+  readonly parking: Parking
+  readonly invalid = new DigestMap<BlockRef>()
+  readonly coins = new Map<number, CoinState>()
+  readonly evidence: Evidence[] = []
+  /** Output blocks of an adopted checkpoint that have not arrived here. */
+  readonly outputElsewhere = new DigestMap<BlockRef>()
+  /** Those of lower rounds are done with: neither votes nor times of what is undecided hang on them. */
+  neededFromRound = 0
+  /** The highest round of which such a block was missing when the checkpoint was adopted. */
+  joinRound = 0
+  /** Since it joined. */
+  citesUnclean = false
+  /** Linearised blocks above gcRound, in their order. */
+  output: BlockRef[] = []
+  readonly ejectedFrom: (number | null)[]
+  /** By author: how often his blocks had to be fetched, lately. */
+  readonly fetchShare: number[]
+  readonly served: { count: number; sinceMs: number }[]
+  readonly goneAt: number[]
+  inquiry: Inquiry | null = null
+  equivocators = 0
+  nowMs = 0
+  production: Production = { stage: 'idle' }
+  lastOwn: Vertex
+  lastOwnRound = 0
+  producedAtMs = Number.NEGATIVE_INFINITY
+  /** When the last own block was built, or the member started. */
+  movedAtMs = 0
+  contentCount = 0
+  workPending = false
+  pressure = false
+  silent = false
+  halted = false
+  restoring = false
+  wakeAtMs = Number.POSITIVE_INFINITY
+  behindAtMs = Number.NEGATIVE_INFINITY
+  effects: R2sEffect[] = []
+
+  /** @throws RangeError if the parameters do not fit */
+  constructor(config: R2sConfig) {
+    const { committeeSize: size, params, eraAnchor } = config
+    this.committee = committeeOf(size)
+    checkR2sParams(params, size)
+    if (!(config.member >= 0 && config.member < size)) throw new RangeError(`member ${config.member} of ${size}`)
+    this.config = config
+    this.era = {
+      chainId: config.chainId,
+      era: config.era,
+      size,
+      quorum: this.committee.quorum,
+      params,
+      coin: config.coin,
+      verify: config.verify,
+    }
+    this.dag = new Dag(size, params.waveLength, eraAnchor)
+    this.rule = new CommitRule(this.dag, {
+      quorum: this.committee.quorum,
+      waveLength: params.waveLength,
+      leadersPerRound: params.leadersPerRound,
+    })
+    this.parking = new Parking(size, params.parkedPerAuthorMax)
+    this.lastOwn = this.dag.genesis[config.member]!
+    this.ejectedFrom = new Array<number | null>(size).fill(null)
+    this.fetchShare = new Array<number>(size).fill(0)
+    this.served = Array.from({ length: size }, () => ({ count: 0, sinceMs: 0 }))
+    this.goneAt = new Array<number>(size).fill(-1)
+  }
+}
+
+export function isPeer(m: MemberState, from: number): boolean {
+  return Number.isInteger(from) && from >= 0 && from < m.committee.size && from !== m.config.member
+}
+
+export function refuse(m: MemberState, from: number, code: RefusalCode): void {
+  m.effects.push({ kind: 'refuse', from, code })
+}
+
+export function send(m: MemberState, to: number, message: Message): void {
+  m.effects.push({ kind: 'send', to, message })
+}
