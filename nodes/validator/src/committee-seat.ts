@@ -4,7 +4,7 @@ import { type GenesisFile, paramsOf } from '@cumulus/execution'
 import { PeerIdentity, parseAddress } from '@cumulus/network'
 import { BlsKey } from '@cumulus/threshold'
 import { ConsensusError } from './consensus/consensus-error.ts'
-import type { CommitteeMember } from './consensus/r2s-orderer.ts'
+import type { CommitteeMember } from './consensus/r2s-orderer-init.ts'
 import { readSecret } from './member-keys.ts'
 
 /** The place of this process in the committee that a genesis names. */

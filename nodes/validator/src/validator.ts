@@ -23,7 +23,7 @@ import { type AccessRules, type RpcLimits, type RpcServer, startRpcServer } from
 import type { HealthReport, RoleContext, RunningRole } from '@cumulus/service'
 import type { Address } from '@cumulus/types'
 import { findSeat } from './committee-seat.ts'
-import type { R2sOrdererInit } from './consensus/r2s-orderer.ts'
+import type { R2sOrdererInit } from './consensus/r2s-orderer-init.ts'
 import { openMember } from './open-member.ts'
 import { type Followers, serveFollowers } from './serve-followers.ts'
 import { SingleOrderer } from './single-orderer.ts'

@@ -1,7 +1,6 @@
 import { join } from 'node:path'
 import { equalBytes } from '@cumulus/bytes'
-import type { Committee } from '@cumulus/certificate'
-import type { CertificateStore, DecidedBatch, Mempool, Orderer } from '@cumulus/execution'
+import type { DecidedBatch, Orderer } from '@cumulus/execution'
 import { keccak256 } from '@cumulus/hash'
 import type { Transaction } from '@cumulus/ledger'
 import {
@@ -9,71 +8,28 @@ import {
   type FrameMessage,
   FrameOp,
   type FrameReply,
-  type PeerIdentity,
   RemoteError,
   type Session,
 } from '@cumulus/network'
-import type { Params } from '@cumulus/params'
-import { type Commit, defaultR2sParams, encodePayload, type R2sParams, transactionsOf } from '@cumulus/r2s'
-import type { Logger, Metrics } from '@cumulus/service'
+import { type Commit, encodePayload, transactionsOf } from '@cumulus/r2s'
 import { verifyEd25519 } from '@cumulus/signature'
-import type { BlsKey } from '@cumulus/threshold'
-import type { Address } from '@cumulus/types'
 import { CatchUp, rest } from './catch-up.ts'
-import { Certifier, type ExecutedChain } from './certifier.ts'
+import { Certifier } from './certifier.ts'
 import { type BatchParent, type BatchRules, batchesOf } from './chain-batches.ts'
-import type { CoinKeeper } from './coin-keeper.ts'
 import { CommitQueue } from './commit-queue.ts'
 import { ConsensusError } from './consensus-error.ts'
 import { type ConsensusGauges, type ConsensusMetrics, createConsensusMetrics } from './consensus-metrics.ts'
 import { doubleVoteRecord, EvidenceFile, type EvidenceRecord, equivocationRecord } from './evidence-file.ts'
 import { dumpHalt } from './halt-dump.ts'
 import { LatencyWindow } from './latency-window.ts'
-import { type MemberAddress, Members } from './members.ts'
+import { Members } from './members.ts'
 import { OrderLoop, type OwnContents } from './order-loop.ts'
 import { decodeMark } from './order-mark.ts'
 import { type OrderPoint, OrderPoints } from './order-points.ts'
+import { type R2sOrdererComponents, type R2sOrdererInit, r2sParamsOf } from './r2s-orderer-init.ts'
 import { SteadyClock } from './steady-clock.ts'
 import { TransactionRouter } from './transaction-router.ts'
 import { type FoundLog, WriteAheadLog } from './write-ahead-log.ts'
-
-/** A seat of the committee. */
-export interface CommitteeMember extends MemberAddress {
-  readonly account: Address
-}
-
-/** The chain as the orderer sees it. A `Ledger` is one. */
-export interface OrderedChain extends ExecutedChain {
-  readonly genesisHash: Uint8Array
-  readonly mark: Uint8Array | undefined
-}
-
-export interface R2sOrdererComponents {
-  readonly folder: string
-  readonly params: Params
-  readonly genesisMs: number
-  /** Who certifies; the same seats as `members`. */
-  readonly committee: Committee
-  readonly members: readonly CommitteeMember[]
-  /** Own seat. */
-  readonly self: number
-  readonly identity: PeerIdentity
-  /** Of own votes. */
-  readonly blsKey: BlsKey
-  readonly certificates: CertificateStore
-  readonly coin: CoinKeeper
-  readonly chain: OrderedChain
-  readonly mempool: Mempool
-  readonly log: Logger
-  readonly metrics: Metrics
-}
-
-export interface R2sOrdererInit {
-  /** Least time between own blocks. Default: 25 ms with up to four members, else 100. */
-  readonly minRoundMs?: number
-  /** Longest pause while nobody has anything to say. */
-  readonly idleRoundMs?: number
-}
 
 /** So many decided rounds wait for execution that the others must have gone on: their blocks are a shorter way. */
 const FORGOTTEN_COMMITS_MIN = 16_384
@@ -374,8 +330,6 @@ export class R2sOrderer implements Orderer {
     return Math.max(0, dag.highestRound - dag.newest[seat]!.round)
   }
 
-  // ------------------------------------------------------------------ messages
-
   #received(from: number, bytes: Uint8Array): void {
     this.#metrics.receivedBytes.inc({ member: from }, bytes.length)
     this.#loop.step({ kind: 'frame', from, bytes })
@@ -522,8 +476,6 @@ export class R2sOrderer implements Orderer {
     await this.#loop.rotate(this.#components.chain.head.number)
   }
 
-  // ------------------------------------------------------------------- misdeeds
-
   #keepEvidence(record: EvidenceRecord): void {
     if (!this.#evidence.add(record)) return
     const { kind, member, place } = record
@@ -542,17 +494,5 @@ export class R2sOrderer implements Orderer {
       this.#dumping = dumpHalt(folder, error, this.#loop.core, this.status(), log)
     }
     this.#commits.wake()
-  }
-}
-
-/** Rounds of a committee on one machine cost 2 ms of CPU a member with four, and 7 with eleven. */
-function r2sParamsOf({ order }: Params, size: number, init: R2sOrdererInit): R2sParams {
-  return {
-    ...defaultR2sParams(size),
-    waveLength: order.waveLength,
-    gcDepthRounds: order.gcDepthRounds,
-    payloadBytesMax: order.payloadBytesMax,
-    minRoundMs: init.minRoundMs ?? (size <= 4 ? 25 : 100),
-    idleRoundMs: init.idleRoundMs ?? 1_000,
   }
 }
