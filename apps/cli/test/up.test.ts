@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { CliError, parseCall } from '../src/command.ts'
-import { up } from '../src/commands/up.ts'
+import { isStarted, up } from '../src/commands/up.ts'
 import { createLocalNetwork, readPlan } from '../src/local-plan.ts'
 import { NetworkFolder } from '../src/network-folder.ts'
 import { startDetached, stopProcesses } from '../src/processes.ts'
@@ -94,5 +94,42 @@ describe('the last words of a log', () => {
     // Moved aside: the log begins anew.
     assert.deepEqual(await words([old], 10_000), ['of an earlier run'])
     assert.deepEqual(await lastErrors(join(dir, 'nowhere.log')), [])
+  })
+})
+
+describe('what `up` waits for', () => {
+  const report = (role: string, ...checks: { name: string; ok: boolean; detail?: string }[]) =>
+    isStarted({
+      name: role,
+      role,
+      pid: 1,
+      running: true,
+      ok: checks.every(({ ok }) => ok),
+      checks,
+      ports: {},
+      status: {},
+    })
+
+  it('is all that gets well by itself', () => {
+    assert.equal(report('miner', { name: 'chain', ok: true }), true)
+    assert.equal(report('miner', { name: 'chain', ok: false }), false)
+    assert.equal(report('miner', { name: 'registered', ok: false, detail: 'none' }), false)
+    assert.equal(report('miner', { name: 'fragments', ok: false, detail: '1 damaged' }), false)
+    assert.equal(report('tee-worker', { name: 'registered', ok: false, detail: 'frozen' }), false)
+  })
+
+  it('is not what the chain holds against a miner', () => {
+    for (const detail of ['frozen', 'dead', 'exiting']) {
+      assert.equal(report('miner', { name: 'registered', ok: false, detail }), true)
+      assert.equal(report('miner', { name: 'registered', ok: false, detail }, { name: 'gateways', ok: false }), false)
+    }
+    assert.equal(report('miner', { name: 'proofs', ok: false, detail: '0 wrong and 1 missing proofs in a row' }), true)
+  })
+
+  it('is a process that runs and has told something', () => {
+    const silent = { name: 'm', role: 'miner', pid: 1, running: true, ok: false, checks: [], ports: {}, status: {} }
+    assert.equal(isStarted(silent), false)
+    const checks = [{ name: 'proofs', ok: false }]
+    assert.equal(isStarted({ ...silent, running: false, checks }), false)
   })
 })

@@ -9,7 +9,7 @@ import { provisionUsers } from '../provision.ts'
 import { firstStopped, lastErrors } from '../stopped-process.ts'
 import { bold, dim, yellow } from '../table.ts'
 import { networkSettings } from './settings.ts'
-import { reportProcesses } from './status.ts'
+import { type ProcessReport, reportProcesses } from './status.ts'
 
 /** Two or three tolerate no fault, and are slower than one. */
 const VALIDATOR_COUNTS = '1, or 4 to 11'
@@ -128,6 +128,7 @@ export const up = command({
       waiting.abort()
     }
     await folder.write(network)
+    await sayWhoIsBlamed(network, say)
     await sayWhoNeedsRecovery(network, say)
     const seconds = ((performance.now() - startedMs) / 1000).toFixed(1)
     if (settings.json) console.log(JSON.stringify({ seconds: Number(seconds), started, ...network }))
@@ -192,7 +193,7 @@ async function untilReady(network: NetworkFile, signal: AbortSignal, say: (line:
     const reports = await reportProcesses(network.processes.filter((entry) => !ready.has(entry.name)))
     for (const entry of reports) {
       // The gateway reads its users file twice a second: healthy before it has seen the users is too early.
-      if (entry.ok && (entry.role !== 'gateway' || entry.status['users'] === network.s3.users.length))
+      if (isStarted(entry) && (entry.role !== 'gateway' || entry.status['users'] === network.s3.users.length))
         ready.add(entry.name)
     }
     if (ready.size === network.processes.length) {
@@ -205,13 +206,35 @@ async function untilReady(network: NetworkFile, signal: AbortSignal, say: (line:
       say(
         dim(
           `waiting for ${reports
-            .filter((entry) => !entry.ok)
+            .filter((entry) => !isStarted(entry))
             .map((entry) => entry.name)
             .join(', ')}`,
         ),
       )
     }
     await sleep(100, signal)
+  }
+}
+
+/** What the chain holds against a miner that was away. Waiting does not help against it, and the miner serves its data. */
+const VERDICTS = ['frozen', 'dead', 'exiting']
+
+/** Whether all is well with a process, or only such as `up` cannot mend. */
+export function isStarted({ ok, running, role, checks }: ProcessReport): boolean {
+  if (ok) return true
+  if (!running || role !== 'miner' || checks.length === 0) return false
+  return checks.every(
+    (check) =>
+      check.ok || check.name === 'proofs' || (check.name === 'registered' && VERDICTS.includes(check.detail ?? '')),
+  )
+}
+
+/** Miners that run and yet are not well: tell where it says why. */
+async function sayWhoIsBlamed(network: NetworkFile, say: (line: string) => void): Promise<void> {
+  const reports = await reportProcesses(network.processes.filter(({ role }) => role === 'miner'))
+  const names = reports.filter((entry) => !entry.ok).map(({ name }) => name)
+  if (names.length > 0) {
+    say(yellow(`\nThe chain holds missed or wrong proofs against ${names.join(', ')}. See "cumulus miner status".`))
   }
 }
 
