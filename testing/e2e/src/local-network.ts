@@ -42,6 +42,18 @@ export class LocalNetwork {
     return stdout
   }
 
+  /** Runs the command line and tells how it ended, well or not. */
+  async outcome(...args: readonly string[]): Promise<{ exitCode: number; stdout: string; stderr: string }> {
+    try {
+      const { stdout, stderr } = await run(process.execPath, [binary, ...args, '--dir', this.dir], { timeout: 120_000 })
+      return { exitCode: 0, stdout, stderr }
+    } catch (error) {
+      const { code, stdout, stderr } = error as { code?: unknown; stdout?: string; stderr?: string }
+      if (typeof code !== 'number') throw error
+      return { exitCode: code, stdout: stdout ?? '', stderr: stderr ?? '' }
+    }
+  }
+
   /** Starts what is not running. */
   async up(args: readonly string[] = []): Promise<void> {
     await this.cumulus('up', ...args)

@@ -106,7 +106,7 @@ export const minerSpace = command({
   name: 'miner space',
   summary: 'Shows or changes the space that a miner declares.',
   about: [
-    'A sixteenth of the disk space is kept for logs and the index; the rest is declared in units. More units need more stake,',
+    'A sixteenth of the disk space, at least 64 MiB, is kept for logs and the index; the rest is declared in units. More units need more stake,',
     'which is paid along. Fewer give back no stake: it stays above the limit. Set the same size as "space" of the miner itself,',
     'and start it again: it declares what its own settings say.',
   ].join('\n'),
@@ -123,7 +123,7 @@ export const minerSpace = command({
         throw new CliError(
           'SPACE_IN_USE',
           `${formatBytes(settings.set)} holds ${units} units, and ${used} are in use`,
-          `Offer at least ${formatBytes((used * params.unitBytes * 16) / 15 + params.unitBytes)}.`,
+          `Offer at least ${Math.ceil(leastSpace(Math.max(used, 1), params.unitBytes) / MiB)}MiB.`,
         )
       }
       const needed = BigInt(units) * params.stakePerUnit - BigInt(before.stake)
@@ -141,6 +141,14 @@ export const minerSpace = command({
     return 0
   },
 })
+
+const MiB = 2 ** 20
+
+/** The least disk space with so many usable units: what `usableUnits` divides, the other way round. */
+export function leastSpace(units: number, unitBytes: number): number {
+  const bytes = units * unitBytes
+  return Math.max(Math.ceil((bytes * 16) / 15), bytes + Math.min(64 * MiB, bytes))
+}
 
 function overview(reports: readonly MinerReport[]): string {
   const rows = reports.map((report) => [
