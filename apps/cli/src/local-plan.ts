@@ -122,7 +122,7 @@ export async function createLocalNetwork(
       `miner-${String(i).padStart(2, '0')}`,
       { admin: await port() },
       // Each begins with another validator, so that all have their share of the questions.
-      { rpc: rotated(rpcUrls, i), space: init.space, region: 'local' },
+      { rpc: rotated(rpcUrls, i), space: init.space, region: 'local', topUpMax: '1000' },
     )
   }
   const teeWorkerPort = await port()

@@ -123,7 +123,7 @@ export function adviceFor(facts: MinerFacts): Advice[] {
   )
   say(
     facts.missedInRow > 0 && state !== minerState.dead,
-    `${facts.missedInRow} audits in a row were not answered. The second costs 5 % of the limit, each later one 15 %, and after ${facts.missesToDeath} it is put out.`,
+    `${facts.missedInRow} audits in a row were not answered. The second in a row and each later one cost stake, and after ${facts.missesToDeath} it is put out.`,
     `Is it running, is its clock right, does it reach the chain? See "cumulus logs ${name}".`,
   )
   say(

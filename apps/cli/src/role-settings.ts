@@ -58,6 +58,11 @@ export const minerSettings = {
   space: { kind: 'bytes', help: 'disk space to offer: nothing beyond it is ever used', default: 2 ** 30 },
   beneficiary: { kind: 'text', help: 'address that is paid; default: the own account' },
   region: { kind: 'text', help: 'where this miner is, such as eu-de', default: '' },
+  topUpMax: {
+    kind: 'text',
+    help: 'tokens that it adds to its stake by itself, in all, when penalties have frozen it; 0 = its owner decides',
+    default: '0',
+  },
 } as const satisfies SettingsSpec
 
 export const teeWorkerSettings = {

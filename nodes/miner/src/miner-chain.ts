@@ -12,6 +12,8 @@ export interface MinerChain extends AuditChain {
   register(entry: Registration): Promise<void>
   /** Changes the declared space; `stake` is sent along. */
   declareUnits(units: number, stake: bigint): Promise<void>
+  /** Adds to the stake; debts are paid first. */
+  topUp(amount: bigint): Promise<void>
   update(addresses: string, region: string): Promise<void>
   /** All gateways. */
   gateways(): Promise<ChainGateway[]>
@@ -56,6 +58,8 @@ export interface ChainMiner {
   readonly lockedUnits: number
   readonly serviceUnits: number
   readonly stake: bigint
+  /** What stake lacks to its limit, and debts: with it the miner is frozen. */
+  readonly missingStake: bigint
   readonly registeredAtBlock: bigint
 }
 

@@ -41,7 +41,18 @@ export function moduleChain(client: ChainClient): MinerChain {
       if (!state) return undefined
       const { addresses, region, declaredUnits, idleUnits, lockedUnits, serviceUnits, stake, registeredAtBlock } = entry
       const units = { declaredUnits, idleUnits, lockedUnits, serviceUnits }
-      return { peerKey: hexToBytes(entry.peerKey), addresses, region, state, ...units, stake, registeredAtBlock }
+      const lack = entry.collateralLimit > stake ? entry.collateralLimit - stake : 0n
+      const missingStake = lack + entry.debt
+      return {
+        peerKey: hexToBytes(entry.peerKey),
+        addresses,
+        region,
+        state,
+        ...units,
+        stake,
+        missingStake,
+        registeredAtBlock,
+      }
     },
 
     async register({ peerKey, addresses, beneficiary, units, region, peerSignature, stake }: Registration) {
@@ -55,6 +66,10 @@ export function moduleChain(client: ChainClient): MinerChain {
 
     async declareUnits(units, stake) {
       await client.send('Miners', 'declareUnits', [units], { value: stake })
+    },
+
+    async topUp(amount) {
+      await client.send('Miners', 'topUp', [], { value: amount })
     },
 
     async update(addresses, region) {

@@ -33,6 +33,11 @@ export interface MinerConfig {
   readonly region?: string
   /** Multiaddresses for the register. Default: none, since miners dial. */
   readonly addresses?: string
+  /**
+   * In wei: so much it adds to its stake by itself, from its account and as long as it runs, when penalties have frozen it. Default 0:
+   * its owner decides.
+   */
+  readonly topUpMax?: bigint
   readonly tuning?: MinerTuning
 }
 
@@ -144,6 +149,8 @@ class Miner implements RunningRole {
   #entry: ChainMiner
   #gatewayCount = 0
   #chainFailure: unknown
+  /** Wei, since the start. */
+  #toppedUp = 0n
 
   constructor(parts: MinerParts) {
     const { config, context, chain, identity, store, logs } = parts
@@ -352,6 +359,7 @@ class Miner implements RunningRole {
       await this.#reading(async () => {
         const [entry] = await Promise.all([chain.miner(), this.#audits.refresh()])
         this.#entry = entry ?? this.#entry
+        await this.#topUp()
       }, signal)
       const { declaredUnits, idleUnits, lockedUnits, serviceUnits } = this.#entry
       const { usedUnits, freeUnits, writtenCells } = store.status
@@ -368,6 +376,18 @@ class Miner implements RunningRole {
       this.#metrics.links.set({ account }, this.#links.sessionCount)
       await sleep(UNITS_MS, signal).catch(() => undefined) // the loop sees the abort
     }
+  }
+
+  /** Pays what keeps the miner frozen, within what its owner allows. */
+  async #topUp(): Promise<void> {
+    const { chain, config, context } = this.#parts
+    const { state, missingStake } = this.#entry
+    const left = (config.topUpMax ?? 0n) - this.#toppedUp
+    if (state !== 'frozen' || missingStake === 0n || missingStake > left) return
+    await chain.topUp(missingStake)
+    this.#toppedUp += missingStake
+    context.log.warn('added to the stake, because penalties had frozen the miner', { wei: missingStake })
+    this.#entry = (await chain.miner()) ?? this.#entry
   }
 
   /** A read that may fail while the chain is away: the miner goes on with what it knows. */

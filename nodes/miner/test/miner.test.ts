@@ -261,12 +261,12 @@ describe('registration', () => {
   /** Ends what a test has started, even if it fails half-way. */
   const running: (() => Promise<void>)[] = []
 
-  async function start(chain: FakeChain, folder: string, spaceBytes = SPACE, lines?: string[]) {
+  async function start(chain: FakeChain, folder: string, spaceBytes = SPACE, lines?: string[], topUpMax?: bigint) {
     const stop = new AbortController()
     const logger = lines ? createLogger({ name: 'miner', json: true, write: (line) => lines.push(line) }) : log
     const context = { signal: stop.signal, log: logger, metrics: createMetrics({ process: false }) }
     const tuning = { keepFreeBytes: 0, fillBytesPerSecond: 0 }
-    const miner = await runMiner({ folder, params, spaceBytes, region: 'eu', tuning }, context, chain)
+    const miner = await runMiner({ folder, params, spaceBytes, region: 'eu', topUpMax, tuning }, context, chain)
     const end = async () => {
       stop.abort(new Error('stop'))
       await miner.stopped
@@ -327,6 +327,28 @@ describe('registration', () => {
       await rm(join(folder, 'a', 'index'), { recursive: true })
       await assert.rejects(start(chain, join(folder, 'a'), SPACE / 2), { code: 'SPACE_TOO_SMALL' })
     })
+  })
+
+  it('pays what penalties took, as far as its owner allows, and no further', async () => {
+    for (const { topUpMax, state, missingStake } of [
+      { topUpMax: undefined, state: 'frozen', missingStake: 7n },
+      { topUpMax: 6n, state: 'frozen', missingStake: 7n },
+      { topUpMax: 7n, state: 'active', missingStake: 0n },
+    ]) {
+      await inFolder(async (folder) => {
+        const chain = new FakeChain()
+        await (await start(chain, folder))()
+        const { stake } = chain.entry!
+        chain.entry = { ...chain.entry!, state: 'frozen', missingStake: 7n }
+        const lines: string[] = []
+        const stop = await start(chain, folder, SPACE, lines, topUpMax)
+        // It looks at its entry when it starts, and several times a minute.
+        await new Promise((resolve) => setTimeout(resolve, 200))
+        await stop()
+        assert.deepEqual([chain.entry.state, chain.entry.missingStake], [state, missingStake])
+        assert.equal(chain.entry.stake - stake, 7n - missingStake)
+      })
+    }
   })
 
   it('keeps region and addresses up to date', async () => {

@@ -278,6 +278,10 @@ export const dev: Params = {
     sectorCount: 8_192,
     challengedCount: 20,
     windowSlots: 15,
+    // Whoever kills miners to see what happens has two hours to start them again, and pays little.
+    missPenalty: 5,
+    laterMissPenalty: 15,
+    missesToDeath: 240,
     workerDeposit: 0n,
     // 30 days
     attestationEpochs: 30 * 24 * 120,
@@ -302,7 +306,14 @@ export const minimal: Params = {
   staking: { ...dev.staking, unbondingEras: 4, jailEras: 2 },
   // Three blocks of 1,920 bytes for a fragment.
   order: { ...dev.order, gcDepthRounds: 64 },
-  audit: { ...dev.audit, sectorCount: 64, challengedCount: 8, windowSlots: 3 },
+  audit: {
+    ...audit,
+    sectorCount: 64,
+    challengedCount: 8,
+    windowSlots: 3,
+    workerDeposit: 0n,
+    attestationEpochs: dev.audit.attestationEpochs,
+  },
 }
 
 export const presets: Readonly<Record<PresetName, Params>> = { mainnet, dev, minimal }

@@ -1,21 +1,24 @@
+import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
 import { bytesToHex, concatBytes, utf8Encode } from '@cumulus/bytes'
 import { ChainClient } from '@cumulus/chain'
 import { type Codec, ErasureCode } from '@cumulus/erasure'
-import { createGenesis } from '@cumulus/execution'
+import { createGenesis, writeGenesis } from '@cumulus/execution'
 import { registrationMessage } from '@cumulus/ledger/modules'
-import { startMiner } from '@cumulus/miner'
 import { FrameOp, formatAddress, type Listener, listen, PeerIdentity, type Session } from '@cumulus/network'
 import { minimal, type Params } from '@cumulus/params'
-import { createLogger, createMetrics, type Logger, type RunningRole, sleep } from '@cumulus/service'
+import { createLogger, type Logger, sleep } from '@cumulus/service'
 import { secp256k1Address, secp256k1PublicKey } from '@cumulus/signature'
 import { encodeDescriptor, fragmentIdOf, type SegmentDescriptor, segmentRoot } from '@cumulus/storage'
-import { startTeeWorker, type TeeWorkerConfig } from '@cumulus/tee-worker'
+import type { TeeWorkerConfig } from '@cumulus/tee-worker'
 import { type Address, addressFromBytes } from '@cumulus/types'
-import { startValidator } from '@cumulus/validator'
+import type { RoleJob, RoleReady } from './role-process.ts'
 
 /** A segment that was written: all its fragments, for those who want to cheat with them. */
 export interface WrittenStripe {
@@ -25,9 +28,10 @@ export interface WrittenStripe {
   readonly fragments: readonly Uint8Array[]
 }
 
+/** A process of its own. */
 interface Role {
+  readonly ports: Readonly<Record<string, number>>
   stop(): Promise<void>
-  readonly running: RunningRole
 }
 
 export interface NetworkMiner {
@@ -38,7 +42,7 @@ export interface NetworkMiner {
   role: Role | undefined
 }
 
-/** A chain, miners and a TEE worker in one process, on the tiny rules; the test is the gateway. */
+/** A chain, miners and a TEE worker, each a process, on the tiny rules; the test is the gateway. */
 export class ProofNetwork {
   readonly params: Params = minimal
   readonly folder: string
@@ -80,14 +84,11 @@ export class ProofNetwork {
     const numbers = [GATEWAY, WORKER, OBSERVER, WORKER + 1, ...Array.from({ length: minerCount }, (_, i) => i + 1)]
     const allocations = numbers.map((n) => ({ address: addressOf(n), balance: 10n ** 24n }))
     const attestation = { simulated: true, measurements: [] }
-    const genesis = createGenesis({ preset: 'minimal', allocations, timeMs: Date.now(), attestation })
-    const validator = await run((context) =>
-      startValidator(
-        { dir: join(folder, 'chain'), genesis, rpc: { host: '127.0.0.1', port: 0 }, heartbeatSlots: 1 },
-        { ...context, log },
-      ),
-    )
-    const rpc = [`http://127.0.0.1:${validator.running.ports['rpc']}`]
+    const genesis = join(folder, 'genesis.json')
+    await writeGenesis(genesis, createGenesis({ preset: 'minimal', allocations, timeMs: Date.now(), attestation }))
+    const config = { dir: join(folder, 'chain'), genesis, rpc: { host: '127.0.0.1', port: 0 }, heartbeatSlots: 1 }
+    const validator = await startProcess({ role: 'validator', label: {}, config }, lines)
+    const rpc = [`http://127.0.0.1:${validator.ports['rpc']}`]
     const { signal } = stop
     const observer = await ChainClient.connect({ urls: rpc, privateKey: keyOf(OBSERVER), params: minimal, log, signal })
     const network = new ProofNetwork({ folder, rpc, log, lines, observer, stop, validator })
@@ -113,12 +114,11 @@ export class ProofNetwork {
 
   async startMiner(index: number): Promise<void> {
     const miner = this.miners[index]!
-    const { folder, privateKey } = miner
-    const { params, rpc } = this
-    const log = this.log.child({ miner: index })
+    const { folder } = miner
+    const { rpc } = this
     const tuning = { keepFreeBytes: 0, fillBytesPerSecond: 0, audits: { gatherMs: 50, retryMs: 500 } }
-    const config = { folder, params, rpc, privateKey, spaceBytes: 2 ** 21, tuning }
-    miner.role = await run((context) => startMiner(config, { ...context, log }))
+    const config = { folder, rpc, spaceBytes: 2 ** 21, tuning }
+    miner.role = await startProcess({ role: 'miner', label: { miner: index }, key: index + 1, config }, this.lines)
     this.#roles.push(miner.role)
   }
 
@@ -127,21 +127,20 @@ export class ProofNetwork {
     this.miners[index]!.role = undefined
   }
 
-  async startWorker(change: Partial<TeeWorkerConfig> & { n?: number } = {}): Promise<void> {
+  async startWorker(
+    change: Partial<Omit<TeeWorkerConfig, 'params' | 'privateKey'>> & { n?: number } = {},
+  ): Promise<void> {
     const { n = WORKER, ...rest } = change
-    const { params, rpc } = this
-    const log = this.log.child({ worker: n })
-    const config: TeeWorkerConfig = {
+    const { rpc } = this
+    const config: Omit<TeeWorkerConfig, 'params' | 'privateKey'> = {
       folder: join(this.folder, `tee-worker-${n}`),
-      params,
       rpc,
-      privateKey: keyOf(n),
       data: { host: '127.0.0.1', port: 0 },
       attestation: 'simulated',
       tuning: { threads: 1, lookMs: 1_000 },
       ...rest,
     }
-    this.worker = await run((context) => startTeeWorker(config, { ...context, log }))
+    this.worker = await startProcess({ role: 'tee-worker', label: { worker: n }, key: n, config }, this.lines)
     this.#roles.push(this.worker)
   }
 
@@ -271,7 +270,7 @@ export class ProofNetwork {
     const giveUpAtMs = performance.now() + seconds * 1000
     while (!(await condition())) {
       if (performance.now() > giveUpAtMs) throw new Error(`not in ${seconds} s: ${what}`)
-      // Chain, miners and test share one thread: who asks too often makes everybody late.
+      // Fifteen processes share the machine: who asks too often makes everybody late.
       await sleep(500)
     }
   }
@@ -296,15 +295,29 @@ function addressOf(n: number): Address {
   return addressFromBytes(secp256k1Address(secp256k1PublicKey(keyOf(n))))
 }
 
-async function run(
-  start: (context: { signal: AbortSignal; metrics: ReturnType<typeof createMetrics> }) => Promise<RunningRole>,
-): Promise<Role> {
-  const controller = new AbortController()
-  const running = await start({ signal: controller.signal, metrics: createMetrics({ process: false }) })
-  running.stopped.catch(() => {})
-  const stop = async (): Promise<void> => {
-    controller.abort(new Error('stopped by the test'))
-    await running.stopped
-  }
-  return { running, stop }
+const ENTRY = fileURLToPath(new URL('./role-process.ts', import.meta.url))
+/** Of all processes together: for whoever wonders why a test failed. */
+const LINES_MAX = 20_000
+
+/** Starts a role as a process; resolves once it is ready. */
+async function startProcess(job: RoleJob, lines: string[]): Promise<Role> {
+  const child = spawn(process.execPath, ['--conditions=@cumulus/source', ENTRY, JSON.stringify(job)], {
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  })
+  createInterface({ input: child.stderr! }).on('line', (line) => {
+    if (lines.push(`${line}\n`) > LINES_MAX) lines.splice(0, LINES_MAX / 2)
+  })
+  const ended = once(child, 'exit')
+  const ready = new Promise<RoleReady>((resolve) => child.once('message', (message) => resolve(message as RoleReady)))
+  const first = await Promise.race([ready, ended.then(() => undefined)])
+  if (!first) throw new Error(`${job.role} did not start:\n${lines.slice(-20).join('')}`)
+  return { ports: first.ports, stop: () => stopProcess(child, ended) }
+}
+
+async function stopProcess(child: ChildProcess, ended: Promise<unknown>): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  child.kill('SIGTERM')
+  const giveUp = setTimeout(() => child.kill('SIGKILL'), 20_000)
+  await ended
+  clearTimeout(giveUp)
 }

@@ -2,6 +2,7 @@ import type { GatewayConfig } from '@cumulus/gateway'
 import { preset } from '@cumulus/params'
 import { type RoleContext, readSettings, type Settings, type SettingsSpec } from '@cumulus/service'
 import type { Address } from '@cumulus/types'
+import { parseTokens } from '../chain-access.ts'
 import { CliError, command } from '../command.ts'
 import { readPlan } from '../local-plan.ts'
 import { NetworkFolder } from '../network-folder.ts'
@@ -174,6 +175,7 @@ function minerStarter(settings: Settings<typeof minerSettings>): RoleStarter {
         spaceBytes: settings.space,
         beneficiary: optionalAddress('beneficiary', settings.beneficiary),
         region: settings.region,
+        topUpMax: parseTokens(settings.topUpMax),
       },
       context,
     )

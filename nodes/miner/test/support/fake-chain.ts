@@ -227,7 +227,14 @@ export class FakeChain implements MinerChain {
     this.registrations.push(registration)
     const { peerKey, addresses, region, units, stake } = registration
     const counts = { declaredUnits: units, idleUnits: units, lockedUnits: 0, serviceUnits: 0 }
-    this.entry = { peerKey, addresses, region, state: 'active', ...counts, stake, registeredAtBlock: this.height }
+    const at = { stake, missingStake: 0n, registeredAtBlock: this.height }
+    this.entry = { peerKey, addresses, region, state: 'active', ...counts, ...at }
+  }
+
+  async topUp(amount: bigint): Promise<void> {
+    const entry = this.entry!
+    const missingStake = entry.missingStake - amount
+    this.entry = { ...entry, stake: entry.stake + amount, missingStake, state: missingStake > 0n ? 'frozen' : 'active' }
   }
 
   async declareUnits(units: number, stake: bigint): Promise<void> {
