@@ -33,14 +33,14 @@ describe('a tiny run of S3 on a network of real processes', {
       'GET 4 KiB',
       'GET 4 KiB, 8 of 12 miners gone',
     ]) {
-      assert.deepEqual(Object.keys(row(name).cpu!.groups), ['gateway', 'miners', 'validator', 'client'])
+      assert.deepEqual(Object.keys(row(name).cpu!.groups), ['gateway', 'miners', 'validators', 'taggers', 'client'])
       assert.ok(row(name).spread.min > 0)
     }
     // The digests of what the patterns must be: no bench can pass with other bytes.
     assert.equal(row('GET big, 8 of 12 miners gone').checksum, row('cp and fsync').checksum)
     assert.equal(row('GET 4 KiB, 8 of 12 miners gone').checksum, row('write and fsync').checksum)
     assert.ok('cp and fsync' in row('PUT big, unsigned').ratios)
-    assert.equal(Object.keys(report.memoryHighWater).length, 14)
+    assert.equal(Object.keys(report.memoryHighWater).length, 18)
     assert.equal(report.targets.length, 5)
     assert.deepEqual(
       (await leftovers()).filter((name) => !before.has(name)),

@@ -77,7 +77,8 @@ async function measure(stage: Stage): Promise<BenchReport> {
   const meter = new CpuMeter({
     gateway: CpuMeter.processes(pids(network.processes('gateway'))),
     miners: CpuMeter.processes(pids(miners)),
-    validator: CpuMeter.processes(pids(network.processes('validator'))),
+    validators: CpuMeter.processes(pids(network.processes('validator'))),
+    taggers: CpuMeter.processes(pids(network.processes('tee-worker'))),
     client: CpuMeter.ourselves(),
     command: CpuMeter.commands(),
     nginx: typeof nginx === 'string' ? () => 0 : CpuMeter.processes(nginx.pids),
@@ -172,7 +173,7 @@ interface Cases {
   keep(): Promise<void>
 }
 
-const s3Groups = ['gateway', 'miners', 'validator', 'client']
+const s3Groups = ['gateway', 'miners', 'validators', 'taggers', 'client']
 
 /** One object at a time, as large as the size says. */
 async function bigCases({ context, folder }: Stage, { s3, nginx }: Clients): Promise<Cases> {
@@ -402,7 +403,7 @@ async function describeBackground(meter: CpuMeter, ms: number, signal: AbortSign
   const before = meter.read()
   await sleep(ms, undefined, { signal })
   const after = meter.read()
-  const shares = ['gateway', 'miners', 'validator'].map(
+  const shares = ['gateway', 'miners', 'validators', 'taggers'].map(
     (group) => `${group} ${formatNumber(((after[group]! - before[group]!) / ms) * 1e5)} %`,
   )
   return `background before the first object, of one core: ${shares.join(', ')} (in the figures below, not taken off)`
@@ -410,8 +411,8 @@ async function describeBackground(meter: CpuMeter, ms: number, signal: AbortSign
 
 /** Network processes together; the client apart, as a real one sits elsewhere. */
 function serverCpu(row: Row): number {
-  const { gateway = 0, miners = 0, validator = 0 } = row.cpu!.groups
-  return gateway + miners + validator
+  const { gateway = 0, miners = 0, validators = 0, taggers = 0 } = row.cpu!.groups
+  return gateway + miners + validators + taggers
 }
 
 function targetsOf(rows: readonly Row[], memory: Readonly<Record<string, number>>) {
