@@ -14,7 +14,7 @@ interface Scale {
 
 const scales: Readonly<Record<Size, Scale>> = {
   tiny: { committees: [1, 4], latencySamples: 3, transfers: 40 },
-  small: { committees: [1, 4], latencySamples: 40, transfers: 2_000 },
+  small: { committees: [1, 4, 11], latencySamples: 30, transfers: 1_500 },
   full: { committees: [1, 4, 11], latencySamples: 200, transfers: 20_000 },
 }
 
