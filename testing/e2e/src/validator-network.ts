@@ -30,17 +30,26 @@ interface ValidatorNetworkInit {
   readonly seed?: string
 }
 
-/** One member as a process of its own, started by the command line, seen through its ports. */
+/** One member, or a full node, as a process of its own, started by the command line, seen through its ports. */
 export class ValidatorProcess {
   readonly name: string
+  readonly #role: 'validator' | 'node'
   readonly dir: string
   readonly url: string
   readonly #args: readonly string[]
   readonly #logFile: string
   #child: ChildProcess | undefined
 
-  constructor(init: { name: string; dir: string; logFile: string; rpcPort: number; args: readonly string[] }) {
+  constructor(init: {
+    name: string
+    role?: 'validator' | 'node'
+    dir: string
+    logFile: string
+    rpcPort: number
+    args: readonly string[]
+  }) {
     this.name = init.name
+    this.#role = init.role ?? 'validator'
     this.dir = init.dir
     this.url = `http://127.0.0.1:${init.rpcPort}`
     this.#args = init.args
@@ -53,7 +62,7 @@ export class ValidatorProcess {
 
   async start(): Promise<void> {
     const log = await open(this.#logFile, 'a')
-    const [command, ...args] = selfCommand('validator', ...this.#args)
+    const [command, ...args] = selfCommand(this.#role, ...this.#args)
     this.#child = spawn(command!, args, { stdio: ['ignore', log.fd, log.fd], cwd: this.dir })
     await once(this.#child, 'spawn')
     await log.close()
@@ -195,6 +204,21 @@ export class ValidatorNetwork {
     this.#others.push(twin)
     await twin.start()
     return twin
+  }
+
+  /** A full node with nothing but the genesis file. */
+  async startFullNode(): Promise<ValidatorProcess> {
+    const [rpcPort] = await freePorts(1)
+    const name = `node-${this.#others.length + 1}`
+    const dir = join(this.dir, name)
+    await mkdir(dir)
+    const args = ['--dir', dir, '--genesis', join(this.dir, 'genesis.json'), '--rpc-port', `${rpcPort}`]
+    args.push('--no-listen', '--no-libp2p')
+    const logFile = join(this.dir, `${name}.log`)
+    const node = new ValidatorProcess({ name, role: 'node', dir, logFile, rpcPort: rpcPort!, args })
+    this.#others.push(node)
+    await node.start()
+    return node
   }
 
   /** Polls until `done` is true; throws after `seconds`. Not a measurement, a limit. */

@@ -110,6 +110,23 @@ describe('four validators', { concurrency: false }, () => {
     })
   })
 
+  it('are followed by a full node that knows nothing but the genesis file', async () => {
+    await underLoad(network, {}, async () => {
+      const [first] = network.validators
+      const node = await network.startFullNode()
+      await network.until(
+        'the node is at the tip',
+        90,
+        async () => (await node.height()) >= (await first!.height()) - 3,
+      )
+      const height = await node.height('finalized')
+      assert.deepEqual(await hashesOf(node, height), await hashesOf(first!, height))
+      await node.kill()
+      await node.start()
+      await network.until('it goes on after kill -9', 60, async () => (await node.height()) > height + 5)
+    })
+  })
+
   it('take back one that was stopped for longer than others remember rounds', async () => {
     await underLoad(network, {}, async () => {
       const [first, , , frozen] = network.validators
