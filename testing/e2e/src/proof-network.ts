@@ -53,6 +53,7 @@ export class ProofNetwork {
   /** Whoever needs an account that does nothing else. */
   readonly observer: ChainClient
   worker: Role | undefined
+  readonly #genesisMs: number
   readonly #stop: AbortController
   readonly #roles: Role[] = []
   readonly #sessions = new Map<string, Session>()
@@ -60,6 +61,7 @@ export class ProofNetwork {
 
   private constructor(parts: {
     folder: string
+    genesisMs: number
     rpc: string[]
     log: Logger
     lines: string[]
@@ -68,6 +70,7 @@ export class ProofNetwork {
     validator: Role
   }) {
     this.folder = parts.folder
+    this.#genesisMs = parts.genesisMs
     this.rpc = parts.rpc
     this.log = parts.log
     this.lines = parts.lines
@@ -85,13 +88,14 @@ export class ProofNetwork {
     const allocations = numbers.map((n) => ({ address: addressOf(n), balance: 10n ** 24n }))
     const attestation = { simulated: true, measurements: [] }
     const genesis = join(folder, 'genesis.json')
-    await writeGenesis(genesis, createGenesis({ preset: 'minimal', allocations, timeMs: Date.now(), attestation }))
+    const genesisMs = Date.now()
+    await writeGenesis(genesis, createGenesis({ preset: 'minimal', allocations, timeMs: genesisMs, attestation }))
     const config = { dir: join(folder, 'chain'), genesis, rpc: { host: '127.0.0.1', port: 0 }, heartbeatSlots: 1 }
     const validator = await startProcess({ role: 'validator', label: {}, config }, lines)
     const rpc = [`http://127.0.0.1:${validator.ports['rpc']}`]
     const { signal } = stop
     const observer = await ChainClient.connect({ urls: rpc, privateKey: keyOf(OBSERVER), params: minimal, log, signal })
-    const network = new ProofNetwork({ folder, rpc, log, lines, observer, stop, validator })
+    const network = new ProofNetwork({ folder, genesisMs, rpc, log, lines, observer, stop, validator })
     try {
       await Promise.all(Array.from({ length: minerCount }, (_, i) => network.#addMiner(i + 1)))
       await network.#openGateway(minerCount)
@@ -253,6 +257,12 @@ export class ProofNetwork {
       if (words.some((word) => (word & wanted) !== wanted)) return false
     }
     return true
+  }
+
+  /** By the clock of this machine. */
+  get era(): bigint {
+    const { slotMs, slotsPerEpoch, epochsPerEra } = this.params
+    return BigInt(Math.floor((Date.now() - this.#genesisMs) / (slotMs * slotsPerEpoch * epochsPerEra)))
   }
 
   /** What a miner last logged of its audits: for who wonders why it failed. */
