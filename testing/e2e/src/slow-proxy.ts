@@ -41,12 +41,7 @@ export class SlowProxy {
         [outbound, inbound],
       ] as const) {
         proxy.#sockets.add(from)
-        let lastMs = 0
-        from.on('data', (chunk) => {
-          // Bytes of one connection do not overtake each other.
-          lastMs = Math.max(lastMs, performance.now() + init.delayMs + init.spreadMs * (2 * random() - 1))
-          setTimeout(() => to.destroyed || to.write(chunk), lastMs - performance.now())
-        })
+        passLate(from, to, () => init.delayMs + init.spreadMs * (2 * random() - 1))
         from.on('error', cut)
         from.on('close', () => {
           clearTimeout(timer)
@@ -68,6 +63,27 @@ export class SlowProxy {
     for (const socket of this.#sockets) socket.destroy()
     await new Promise((resolve) => this.#server.close(resolve))
   }
+}
+
+/**
+ * Bytes of one connection do not overtake each other: each chunk has its time, and one timer at a time waits for the first.
+ * A timer for each would not do, since two that end in the same millisecond fire in either order.
+ */
+function passLate(from: Socket, to: Socket, delayMs: () => number): void {
+  const waiting: { readonly chunk: Buffer; readonly atMs: number }[] = []
+  const pass = () => {
+    while (waiting.length > 0 && waiting[0]!.atMs <= performance.now()) {
+      const { chunk } = waiting.shift()!
+      if (!to.destroyed) to.write(chunk)
+    }
+    if (waiting.length > 0) setTimeout(pass, Math.max(1, waiting[0]!.atMs - performance.now()))
+  }
+  let lastMs = 0
+  from.on('data', (chunk: Buffer) => {
+    lastMs = Math.max(lastMs, performance.now() + delayMs())
+    waiting.push({ chunk, atMs: lastMs })
+    if (waiting.length === 1) setTimeout(pass, Math.max(1, lastMs - performance.now()))
+  })
 }
 
 /** Numbers in [0, 1), the same for the same seed: counted SHA-256. */
