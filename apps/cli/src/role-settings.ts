@@ -50,6 +50,12 @@ export const validatorSettings = {
     max: 2 ** 32,
   },
   historyBytes: { kind: 'bytes', help: 'disk space for the state of older blocks', default: 2 ** 30, min: 1 },
+  roundMsMin: {
+    kind: 'number',
+    help: 'least milliseconds between own blocks of the order; default: 25 with up to four members, else 100',
+    min: 1,
+    max: 60_000,
+  },
 } as const satisfies SettingsSpec
 
 export const minerSettings = {

@@ -32,7 +32,8 @@ export interface DecidedBatch extends LedgerBatch {
 }
 
 /**
- * Transactions in, decided batches out. One validator decides alone (`SingleOrderer`); a committee will do it by R²S.
+ * Transactions in, decided batches out. One validator decides alone (`SingleOrderer`), a committee by R²S
+ * (`R2sOrderer`), and a full node takes what they decided (`Follower`).
  * Execution knows only this.
  */
 export interface Orderer {

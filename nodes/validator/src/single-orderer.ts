@@ -23,7 +23,7 @@ interface SingleOrdererInit {
 const SPACING_MS = 50
 
 /**
- * One validator that decides alone, for local networks and until R²S orders. It makes a batch as soon as a transaction
+ * One validator that decides alone, for networks whose genesis names no committee. It makes a batch as soon as a transaction
  * waits. There is nobody to agree with, hence nobody to stop it from choosing: **its randomness is not a beacon**, see
  * `nextRandao`.
  */
@@ -91,7 +91,7 @@ const RANDAO_DOMAIN = utf8Encode('cumulus/single-orderer/randao/1')
 
 /**
  * SHA-256(domain ‖ randao before ‖ block number u64 BE): a chain of hashes from the genesis hash. Everybody can compute it
- * for all future, so it decides nothing that somebody could gain from; the beacon comes with R²S.
+ * for all future, so it decides nothing that somebody could gain from; a beacon needs a committee and its coin.
  */
 export function nextRandao(previous: Uint8Array, number: bigint): Uint8Array {
   const at = new Uint8Array(8)

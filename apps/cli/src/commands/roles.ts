@@ -2,6 +2,7 @@ import type { GatewayConfig } from '@cumulus/gateway'
 import { preset } from '@cumulus/params'
 import { type RoleContext, readSettings, type Settings, type SettingsSpec } from '@cumulus/service'
 import type { Address } from '@cumulus/types'
+import type { ValidatorConfig } from '@cumulus/validator'
 import { parseTokens } from '../chain-access.ts'
 import { CliError, command } from '../command.ts'
 import { readPlan } from '../local-plan.ts'
@@ -108,17 +109,26 @@ export const lite = command({
   },
 })
 
+/** What a validator is started with, as far as the settings say it. */
+export function validatorConfigOf(settings: Settings<typeof validatorSettings>): ValidatorConfig {
+  const { dir, genesis, libp2pHost, libp2pPort, bootstrap, roundMsMin } = settings
+  return {
+    dir,
+    genesis,
+    rpc: { host: settings.rpcHost, port: settings.rpcPort },
+    peer: peerOf(settings),
+    gossip: libp2pPort === undefined ? undefined : { host: libp2pHost, port: libp2pPort, bootstrap },
+    snapshots: { make: settings.keepSnapshots },
+    history: { blocks: settings.historyBlocks, bytes: settings.historyBytes },
+    ...(roundMsMin !== undefined && { pace: { minRoundMs: roundMsMin } }),
+  }
+}
+
 function validatorStarter(settings: Settings<typeof validatorSettings>): RoleStarter {
   return async (context) => {
     const { startValidator } = await import('@cumulus/validator')
     const coinbase = settings.keyFile === undefined ? undefined : addressOf(await readKeyFile(settings.keyFile))
-    const rpc = { host: settings.rpcHost, port: settings.rpcPort }
-    const { dir, genesis, libp2pHost, libp2pPort, bootstrap } = settings
-    const gossip = libp2pPort === undefined ? undefined : { host: libp2pHost, port: libp2pPort, bootstrap }
-    const snapshots = { make: settings.keepSnapshots }
-    const history = { blocks: settings.historyBlocks, bytes: settings.historyBytes }
-    const init = { dir, genesis, rpc, coinbase, peer: peerOf(settings), gossip, snapshots, history }
-    const role = await startValidator(init, context)
+    const role = await startValidator({ ...validatorConfigOf(settings), coinbase }, context)
     // Who has no account has no vote, either.
     if (settings.keyFile !== undefined)
       void voteOnAttestations(settings, role.ports['rpc'] ?? settings.rpcPort, context)
