@@ -106,44 +106,6 @@ describe('a member', () => {
     )
   })
 
-  it('refuses each kind of invalid block', () => {
-    const { receive, sealed, core } = alone()
-    const genesis = core.dag.genesis.map((vertex) => vertex.ref)
-    const wrong = { ...genesis[2]!, digest: new Uint8Array(32) }
-    const cases: [string, Partial<Header>][] = [
-      ['WRONG_CHAIN', { chainId: 8n }],
-      ['WRONG_ERA', { era: 2 }],
-      ['BAD_SIGNATURE', { author: 2, parents: [genesis[2]!, genesis[0]!, genesis[1]!, genesis[3]!] }],
-      ['BAD_PARENTS', { parents: [genesis[0]!, genesis[1]!, genesis[2]!] }],
-      ['BAD_PARENTS', { parents: [genesis[1]!, genesis[2]!, genesis[0]!] }],
-      ['BAD_PARENTS', { parents: [genesis[1]!, genesis[0]!, genesis[0]!] }],
-      ['TOO_FEW_PARENTS', { parents: [genesis[1]!, genesis[0]!] }],
-      ['BAD_GENESIS', { parents: [genesis[1]!, genesis[0]!, wrong] }],
-      ['BAD_EXPOSED', { exposed: 16 }],
-      ['EXPOSED_PARENT', { exposed: 1 }],
-      ['BAD_COIN_SHARE', { coinShare: new Uint8Array(96) }],
-      ['PARENT_TOO_OLD', { round: 100, parents: [genesis[1]!, genesis[0]!, genesis[2]!] }],
-    ]
-    for (const [code, change] of cases) {
-      const block = code === 'BAD_SIGNATURE' ? forged(sealed(1, change)) : sealed(1, change)
-      assert.deepEqual(refusals(receive(block)), [code])
-    }
-    function forged(block: Block): Block {
-      return { ...block, signature: new Uint8Array(64) }
-    }
-  })
-
-  it('refuses bytes that are no message, and messages of no member', () => {
-    const { core } = alone()
-    for (const bytes of [new Uint8Array(0), Uint8Array.of(9), Uint8Array.of(1, 0, 0), new Uint8Array(5000).fill(2)]) {
-      assert.deepEqual(refusals(core.step({ kind: 'frame', from: 1, bytes, nowMs: 0 })), ['MALFORMED'])
-    }
-    for (const from of [0, 4, -1, 0.5]) {
-      const effects = core.step({ kind: 'message', from, message: { kind: 'hello', round: 0 }, nowMs: 0 })
-      assert.deepEqual(refusals(effects), ['NOT_A_MEMBER'])
-    }
-  })
-
   it('proves an equivocation once, and puts the proof into its next block', () => {
     const network = new SmallNetwork(4, 5)
     const { sealed } = alone()
