@@ -75,6 +75,7 @@ export function accept(m: MemberState, { block, from, fetched }: Parked): boolea
   }
   const share = m.fetchShare[header.author]!
   m.fetchShare[header.author] = share + ((fetched ? 1 : 0) - share) / 16
+  if (!m.restoring) m.effects.push({ kind: 'store', block })
   enter(m, m.dag.vertexOf(block, parents, { checked, clean: false }))
   return true
 }
@@ -88,6 +89,7 @@ export function isCheckable(m: MemberState, header: Header, presentCount: number
   )
 }
 
+/** Into the DAG, with all that follows from it. The block is in the log already, or asked to be: an own one by `persist`. */
 export function enter(m: MemberState, vertex: Vertex): void {
   const block = vertex.block!
   const { header } = block
@@ -95,7 +97,6 @@ export function enter(m: MemberState, vertex: Vertex): void {
   m.dag.add(vertex)
   if (m.outputElsewhere.delete(block.digest)) vertex.output = true
   else if (vertex.hasContent) m.contentCount++
-  if (!m.restoring) m.effects.push({ kind: 'store', block })
   if (header.evidence) convict(m, header.evidence)
   m.rule.observe(vertex)
   collectShare(m, header)

@@ -32,8 +32,10 @@ export interface OrderLoopHooks {
   room(): Promise<void> | undefined
   /** Contents of the next own block: at most so many bytes of transactions, none at all if 0. */
   contents(payloadBytesMax: number): OwnContents
+  /** An own block was made; nobody has seen it yet, and it is not on the disk. */
+  built(block: Block): void
   committed(commit: Commit): void
-  /** A block of any member was accepted, the own one too: its votes may be counted. */
+  /** A block of any member was accepted, an own one when it is on the disk: its votes may be counted. Once for each. */
   accepted(block: Block): void
   /** Own transactions that will never be ordered. */
   returned(block: Block): void
@@ -215,6 +217,7 @@ export class OrderLoop {
     const { wal, hooks } = this.#components
     const { round } = block.header
     this.#isPersisting = true
+    hooks.built(block)
     wal.persist(block).then(
       () => {
         this.#isPersisting = false

@@ -79,7 +79,6 @@ export class R2sOrderer implements Orderer {
   #certified: () => void = () => {}
   #failure: Error | undefined
   #dumping: Promise<void> | undefined
-  #isReplaying = true
   #isWorkPending = false
   #isPressed = false
 
@@ -167,11 +166,12 @@ export class R2sOrderer implements Orderer {
       hooks: {
         room: () => this.#commits.room(),
         contents: (payloadBytesMax) => this.#contents(payloadBytesMax),
+        built: ({ header }) => {
+          // Empty ones wait for the idle pace, and nobody waits for them.
+          if (header.txCount > 0) this.#madeAtMs.set(header.round, nowMs())
+        },
         committed: (commit) => this.#committed(commit),
         accepted: ({ header }) => {
-          // Empty ones wait for the idle pace, and nobody waits for them.
-          const isOwn = header.author === self && header.txCount > 0
-          if (isOwn && !this.#isReplaying) this.#madeAtMs.set(header.round, nowMs())
           if (header.votes.length > 0) this.#certifier.observe(header.author, header.votes)
         },
         returned: (block) => mempool.release(transactionsOf(block).map(keccak256)),
@@ -246,7 +246,6 @@ export class R2sOrderer implements Orderer {
     const { mempool, coin } = this.#components
     const stopListening = mempool.onWaiting(() => this.#updateWork())
     this.#loop.start(this.#found)
-    this.#isReplaying = false
     this.#router.run({ signal: ended })
     const links = this.members.run({ signal: ended })
     this.#updateWork()
