@@ -7,10 +7,12 @@ import type { Checkpoint } from './events.ts'
  * SPEC 2.10: the log of a member is a sequence of records, own blocks and accepted blocks of others in the order of the
  * effects that asked for them.
  *
- *   length u32 | CRC-32 of what follows u32 | kind u8: 1 checkpoint, 2 block | body, length - 1 bytes
+ *   length u32 | CRC-32 of the length u32 | CRC-32 of what follows u32 | kind u8: 1 checkpoint, 2 block | body, length - 1 bytes
  *
  *   checkpoint: round u32 | gcRound u32 | authorCount u8 | ejectedFrom u32 each, 0 if not |
  *               outputCount u32 | author u8, round u32, digest 32 each
+ *
+ * Behind the last one there may be zeros: a length of 0 ends it.
  */
 export type LogRecord =
   | { readonly kind: 'checkpoint'; readonly checkpoint: Checkpoint }
@@ -22,17 +24,21 @@ export interface LogContents {
   /** Cut the file here before writing on. */
   readonly validBytes: number
   /**
-   * `torn`: the last record stops short, as a power cut leaves it; it was never durable. `corrupt`: a record in the midst
-   * does not match its checksum, so something durable is gone, perhaps an own block. Start as `lost`.
+   * `torn`: the last write did not arrive as a whole, as a crash leaves it; nothing of it was ever reported as durable.
+   * `corrupt`: what was durable, or may have been, is damaged or gone, perhaps an own block. Start as `lost`.
    */
   readonly damage: 'none' | 'torn' | 'corrupt'
 }
 
-const RECORD_HEAD_BYTES = 8
+const RECORD_HEAD_BYTES = 12
 const KIND_CHECKPOINT = 1
 const KIND_BLOCK = 2
 /** A block of 4 MiB and its header, or a checkpoint of 64 × 31 blocks. */
 const RECORD_BYTES_MAX = 5 * 2 ** 20
+/** What a disk writes as a whole or not at all. The log begins at a multiple of it in its file. */
+const SECTOR_BYTES = 512
+/** Fewer zeros than this may well be part of a record. */
+const HOLE_BYTES_MIN = 16
 
 export function encodeLogRecord(record: LogRecord): Uint8Array {
   const body = record.kind === 'block' ? encodeBlock(record.block) : encodeCheckpoint(record.checkpoint)
@@ -41,27 +47,24 @@ export function encodeLogRecord(record: LogRecord): Uint8Array {
   bytes.set(body, RECORD_HEAD_BYTES + 1)
   const view = new DataView(bytes.buffer)
   view.setUint32(0, body.length + 1, true)
-  view.setUint32(4, crc32(bytes.subarray(RECORD_HEAD_BYTES)), true)
+  view.setUint32(4, crc32(bytes.subarray(0, 4)), true)
+  view.setUint32(8, crc32(bytes.subarray(RECORD_HEAD_BYTES)), true)
   return bytes
 }
 
-/** Reads a log as a crash may have left it. Blocks are views of `bytes`. */
-export function readLog(bytes: Uint8Array): LogContents {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+/**
+ * Reads a log as a crash, or an old disk, may have left it. Blocks are views of `bytes`.
+ *
+ * @param durableBytes so much of it is known to have been on the disk; all of it, if absent
+ */
+export function readLog(bytes: Uint8Array, durableBytes = bytes.length): LogContents {
   const blocks: Block[] = []
   let checkpoint: Checkpoint | null = null
   let at = 0
   const stop = (damage: LogContents['damage']): LogContents => ({ checkpoint, blocks, validBytes: at, damage })
-  while (at < bytes.length) {
-    if (bytes.length - at < RECORD_HEAD_BYTES) return stop('torn')
-    const length = view.getUint32(at, true)
-    const end = at + RECORD_HEAD_BYTES + length
-    if (length < 1 || length > RECORD_BYTES_MAX) return stop(isZeroFrom(bytes, at) ? 'torn' : 'corrupt')
-    if (end > bytes.length) return stop('torn')
+  for (let end = endOf(bytes, at); end !== undefined && end <= bytes.length; end = endOf(bytes, at)) {
     const record = bytes.subarray(at + RECORD_HEAD_BYTES, end)
-    if (crc32(record) !== view.getUint32(at + 4, true)) {
-      return stop(end === bytes.length || isZeroFrom(bytes, end) ? 'torn' : 'corrupt')
-    }
+    if (crc32(record) !== viewOf(bytes, at).getUint32(8, true)) break
     try {
       if (record[0] === KIND_BLOCK) blocks.push(decodeBlock(record.subarray(1)))
       else if (record[0] === KIND_CHECKPOINT) checkpoint = decodeCheckpoint(record.subarray(1))
@@ -72,7 +75,38 @@ export function readLog(bytes: Uint8Array): LogContents {
     }
     at = end
   }
-  return stop('none')
+  if (at < durableBytes) return stop('corrupt')
+  if (isZero(bytes, at, bytes.length)) return stop('none')
+  // Where all of a record is there, and yet it is wrong, it may have been durable, and sent, and damaged since.
+  return stop(hasHole(bytes, at, endOf(bytes, at) ?? at + RECORD_HEAD_BYTES) ? 'torn' : 'corrupt')
+}
+
+/** Where the record ends, which may be beyond the log's end; undefined if there is none, or its head is not whole. */
+function endOf(bytes: Uint8Array, at: number): number | undefined {
+  if (bytes.length - at < RECORD_HEAD_BYTES) return undefined
+  const view = viewOf(bytes, at)
+  const length = view.getUint32(0, true)
+  if (length < 1 || length > RECORD_BYTES_MAX) return undefined
+  return crc32(bytes.subarray(at, at + 4)) === view.getUint32(4, true) ? at + RECORD_HEAD_BYTES + length : undefined
+}
+
+/**
+ * Whether a sector with bytes of `from` to `to` was not written. Where there was nothing before, it is zeros from there on, or
+ * not there. (A payload may have a sector of zeros, too: then a record damaged elsewhere is taken for torn, unless it is known to
+ * have been durable.)
+ */
+function hasHole(bytes: Uint8Array, from: number, to: number): boolean {
+  if (to > bytes.length) return true
+  for (let start = from; start < to; ) {
+    const end = Math.min(bytes.length, start - (start % SECTOR_BYTES) + SECTOR_BYTES)
+    if (end - start >= HOLE_BYTES_MIN && isZero(bytes, start, end)) return true
+    start = end
+  }
+  return false
+}
+
+function viewOf(bytes: Uint8Array, at: number): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset + at, bytes.length - at)
 }
 
 export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array {
@@ -102,7 +136,7 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
   return { round, gcRound, output, ejectedFrom }
 }
 
-function isZeroFrom(bytes: Uint8Array, start: number): boolean {
-  for (let i = start; i < bytes.length; i++) if (bytes[i] !== 0) return false
+function isZero(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let i = start; i < end; i++) if (bytes[i] !== 0) return false
   return true
 }

@@ -175,6 +175,7 @@ describe('a member', () => {
     )
     const sent = core.step({ kind: 'persisted', round: 1, nowMs: 2 })
     assert.ok(sent.some(({ kind }) => kind === 'broadcast'))
+    assert.ok(!sent.some(({ kind }) => kind === 'store'), 'it is in the log already')
   })
 
   it('goes on where its log ends, and never signs a round again', () => {
@@ -229,18 +230,43 @@ describe('a member', () => {
 })
 
 describe('a log', () => {
-  it('is read up to a torn end and distrusted where its middle is wrong', () => {
-    const { sealed } = alone()
-    const records = [1, 2, 3].map((author) => encodeLogRecord({ kind: 'block', block: sealed(author) }))
-    const whole = Buffer.concat(records)
-    assert.equal(readLog(whole).damage, 'none')
-    for (let cut = whole.length - records[2]!.length + 1; cut < whole.length; cut++) {
-      const { damage, blocks } = readLog(whole.subarray(0, cut))
-      assert.deepEqual([damage, blocks.length], ['torn', 2])
+  const { sealed } = alone()
+  const records = [1, 2, 3].map((author) => encodeLogRecord({ kind: 'block', block: sealed(author) }))
+  const whole = Buffer.concat(records)
+  const lastAt = whole.length - records[2]!.length
+  const judge = (bytes: Uint8Array, durableBytes?: number) => {
+    const { damage, blocks } = readLog(bytes, durableBytes)
+    return [damage, blocks.length]
+  }
+
+  it('is read to its end, with zeros behind it or not', () => {
+    for (const zeros of [0, 1, 7, 12, 600]) {
+      const bytes = Buffer.concat([whole, Buffer.alloc(zeros)])
+      for (const durable of [0, lastAt, whole.length]) assert.deepEqual(judge(bytes, durable), ['none', 3])
     }
-    const flipped = Uint8Array.from(whole)
-    flipped[records[0]!.length + 50]! ^= 1
-    assert.deepEqual([readLog(flipped).damage, readLog(flipped).blocks.length], ['corrupt', 1])
+  })
+
+  it('is torn where its last write did not arrive, and keeps all before', () => {
+    for (let cut = lastAt + 1; cut < whole.length; cut++) {
+      assert.deepEqual(judge(whole.subarray(0, cut), lastAt), ['torn', 2])
+    }
+    for (let cut = lastAt - (lastAt % 512) + 512; cut < whole.length; cut += 512) {
+      assert.deepEqual(judge(Uint8Array.from(whole).fill(0, cut), lastAt), ['torn', 2])
+    }
+  })
+
+  it('is distrusted where any bit of what was durable is wrong, or gone', () => {
+    for (let at = 0; at < whole.length; at++) {
+      const flipped = Uint8Array.from(whole)
+      flipped[at]! ^= 1 << (at % 8)
+      const kept = at < records[0]!.length ? 0 : at < lastAt ? 1 : 2
+      // All of it is there: who says that it was not durable?
+      for (const durable of [0, lastAt, undefined]) assert.deepEqual(judge(flipped, durable), ['corrupt', kept])
+      assert.equal(readLog(whole.subarray(0, at), whole.length).damage, 'corrupt')
+      // The payload of the last one ends with zeros.
+      const isSame = at >= whole.length - 3
+      assert.equal(readLog(Uint8Array.from(whole).fill(0, at)).damage, isSame ? 'none' : 'corrupt')
+    }
   })
 })
 

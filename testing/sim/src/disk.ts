@@ -2,6 +2,8 @@ import { concatBytes } from '@cumulus/bytes'
 import { type Checkpoint, encodeLogRecord, type LogRecord, type R2sStart, readLog } from '@cumulus/r2s'
 import type { Random } from './random.ts'
 
+const NOWHERE: Checkpoint = { round: 1, gcRound: 0, output: [], ejectedFrom: [] }
+
 /** A member's log on a disk that keeps what was synced and, after a crash, some of the rest: perhaps half a record. */
 export class Disk {
   #records: LogRecord[] = []
@@ -39,11 +41,12 @@ export class Disk {
   /** @param codecs through bytes, with a torn record at the end */
   load(codecs: boolean, random: Random): R2sStart & { kind: 'log' } {
     if (!codecs) return contents(this.#records)
-    const whole = this.#records.map(encodeLogRecord)
-    const torn = random.bytes(random.below(40))
-    const last = whole.at(-1)
-    if (last) torn.set(last.subarray(0, Math.min(8, torn.length))) // announces more than there is
-    const log = readLog(concatBytes(...whole, torn.subarray(0, Math.min(torn.length, 8))))
+    const whole = concatBytes(...this.#records.map(encodeLogRecord))
+    // A write of which only the beginning arrived.
+    const next = encodeLogRecord(this.#records.at(-1) ?? { kind: 'checkpoint', checkpoint: NOWHERE })
+    const torn = next.subarray(0, random.below(next.length))
+    const log = readLog(concatBytes(whole, torn), whole.length)
+    if (log.damage !== (torn.length > 0 ? 'torn' : 'none')) throw new Error(`a torn log is called ${log.damage}`)
     if (log.blocks.length + (log.checkpoint ? 1 : 0) < this.#records.length) throw new Error('the log lost a record')
     return { kind: 'log', checkpoint: log.checkpoint, blocks: log.blocks }
   }

@@ -1,16 +1,18 @@
 import { type FileHandle, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { bytesToHex, concatBytes, equalBytes, utf8Encode } from '@cumulus/bytes'
-import { type Block, type Checkpoint, encodeLogRecord, type LogRecord, readLog } from '@cumulus/r2s'
+import { bytesToHex, concatBytes } from '@cumulus/bytes'
+import { type Block, type Checkpoint, encodeLogRecord, type LogRecord } from '@cumulus/r2s'
 import { ConsensusError } from './consensus-error.ts'
-
-/** Whose log it is. */
-export interface LogOwner {
-  readonly chainId: bigint
-  readonly era: number
-  readonly member: number
-  readonly peerKey: Uint8Array
-}
+import {
+  decodeLogFile,
+  encodeLogHead,
+  encodeMark,
+  LOG_HEAD_BYTES,
+  type LogFile,
+  type LogMark,
+  type LogOwner,
+  offsetOfMark,
+} from './log-file.ts'
 
 /**
  * What a log tells at start (R²S, section 2.10). `fresh`: this member certainly never signed. `lost`: it may have signed
@@ -28,20 +30,6 @@ export type FoundLog =
       readonly damage: 'none' | 'torn'
     }
 
-/*
- * The file, little-endian; after the head come records as @cumulus/r2s draws them.
- *
- *   offset  size  field
- *        0     8  "CUMWAL" 1 0
- *        8     8  chainId
- *       16     4  era
- *       20     4  member
- *       24     8  height
- */
-const MAGIC = Uint8Array.of(...utf8Encode('CUMWAL'), 1, 0)
-const HEAD_BYTES = 32
-const OWNER_END = 24
-
 const LOG_FILE = 'wal.log'
 /** There while it is not known what this member signed before it lost its log. */
 const LOST_FILE = 'LOST'
@@ -56,6 +44,14 @@ const BUFFER_BYTES_MAX = 2 ** 20
 /** The log is begun anew when it has grown to this and to four times what it began with: about 20,000 blocks, a second to read. */
 const ROTATE_BYTES = 8 * 2 ** 20
 const ROTATE_FACTOR = 4
+/**
+ * Zeros are written this far ahead of the records, so many at a time: to write where the file has blocks already is all that a
+ * sync then has to do. A file that grows makes each sync wait for the journal of the file system too.
+ */
+const RESERVE_BYTES = 2 ** 20
+const RESERVE_STEP_BYTES = 256 * 1024
+/** How often it is noted in the head what is durable: a second page for the sync to write. */
+const MARK_MS = 1_000
 
 /**
  * What this member must not forget, in one file: `<folder>/order/wal.log`. An own block is in it, with all before it,
@@ -68,8 +64,14 @@ export class WriteAheadLog {
   readonly #owner: LogOwner
   readonly #onSync: (seconds: number) => void
   #file: FileHandle
-  /** Where the next write goes. */
-  #offset: number
+  /** Of the file; the next records go there. */
+  #end: number
+  /** So far it is on the disk. */
+  #durableEnd: number
+  #mark: LogMark
+  #markedAtMs = Number.NEGATIVE_INFINITY
+  /** Up to here the file has been written, with zeros or more. */
+  #reservedBytes: number
   /** With what is not written yet. */
   #bytes: number
   #rotateAt: number
@@ -84,15 +86,18 @@ export class WriteAheadLog {
     folder: string,
     owner: LogOwner,
     file: FileHandle,
-    state: { offset: number; rotateAt: number; isLost: boolean },
+    state: { mark: LogMark; reservedBytes: number; isLost: boolean },
     onSync: (seconds: number) => void,
   ) {
     this.#folder = folder
     this.#owner = owner
     this.#file = file
-    this.#offset = state.offset
-    this.#bytes = state.offset
-    this.#rotateAt = state.rotateAt
+    this.#mark = state.mark
+    this.#end = LOG_HEAD_BYTES + state.mark.durableBytes
+    this.#durableEnd = this.#end
+    this.#bytes = this.#end
+    this.#reservedBytes = state.reservedBytes
+    this.#rotateAt = ROTATE_BYTES
     this.#isLost = state.isLost
     this.#onSync = onSync
   }
@@ -117,21 +122,16 @@ export class WriteAheadLog {
       const isNew = chainHeight === 0n && (await areKeysNew(folder, owner))
       const found = await readLogOf(folder, owner, isNew)
       if (found.kind === 'log') {
-        const file = await open(join(dir, LOG_FILE), 'r+')
-        if (found.damage === 'torn') {
-          await file.truncate(found.validBytes)
-          await file.datasync()
-        }
-        const state = { offset: found.validBytes, rotateAt: ROTATE_BYTES, isLost: false }
+        const { file, mark, reservedBytes } = await reopenLog(join(dir, LOG_FILE), found)
         await forgetNew(folder)
-        return { wal: new WriteAheadLog(folder, owner, file, state, onSync), found }
+        return { wal: new WriteAheadLog(folder, owner, file, { mark, reservedBytes, isLost: false }, onSync), found }
       }
       if (found.kind === 'lost') await writeDurably(join(dir, LOST_FILE), `${found.reason}\n`, dir)
-      const file = await createLog(dir, owner, chainHeight, [])
+      const created = await createLog(dir, owner, chainHeight, [])
       // From now on the log speaks for the keys; should it go, they are new no longer.
       await forgetNew(folder)
-      const state = { offset: HEAD_BYTES, rotateAt: ROTATE_BYTES, isLost: found.kind === 'lost' }
-      return { wal: new WriteAheadLog(folder, owner, file, state, onSync), found }
+      const state = { ...created, isLost: found.kind === 'lost' }
+      return { wal: new WriteAheadLog(folder, owner, created.file, state, onSync), found }
     } catch (cause) {
       if (cause instanceof ConsensusError) throw cause
       throw new ConsensusError('LOG_FAILED', `the log of ${folder} cannot be opened`, { folder }, { cause })
@@ -171,10 +171,11 @@ export class WriteAheadLog {
   persist(block: Block): Promise<void> {
     this.append({ kind: 'block', block })
     const waiting = this.#take()
-    return this.#then(async () => {
+    const done = this.#then(async () => {
       const startMs = performance.now()
       await this.#write(waiting)
       await this.#file.datasync()
+      this.#durableEnd = this.#end
       this.#onSync((performance.now() - startMs) / 1000)
       if (!this.#isLost) return
       // The log knows again what was signed last.
@@ -183,6 +184,9 @@ export class WriteAheadLog {
       await syncFolder(dir)
       this.#isLost = false
     })
+    // Nobody waits for it. Who failed here is told by the next block.
+    this.#then(() => this.#prepare()).catch(() => {})
+    return done
   }
 
   /**
@@ -196,14 +200,16 @@ export class WriteAheadLog {
     for (const block of blocks) records.push({ kind: 'block', block })
     const encoded = records.map(encodeLogRecord)
     this.#take() // all of it is in the window, or below it
-    this.#bytes = encoded.reduce((sum, { length }) => sum + length, HEAD_BYTES)
-    const end = this.#bytes
-    this.#rotateAt = Math.max(ROTATE_BYTES, ROTATE_FACTOR * end)
+    this.#bytes = encoded.reduce((sum, { length }) => sum + length, LOG_HEAD_BYTES)
+    this.#rotateAt = Math.max(ROTATE_BYTES, ROTATE_FACTOR * this.#bytes)
     return this.#then(async () => {
       const old = this.#file
-      this.#file = await createLog(join(this.#folder, 'order'), this.#owner, height, encoded)
+      const { file, mark, reservedBytes } = await createLog(join(this.#folder, 'order'), this.#owner, height, encoded)
+      this.#file = file
+      this.#mark = mark
+      this.#end = this.#durableEnd = LOG_HEAD_BYTES + mark.durableBytes
+      this.#reservedBytes = reservedBytes
       await old.close()
-      this.#offset = end
     })
   }
 
@@ -211,6 +217,7 @@ export class WriteAheadLog {
     if (this.#isClosed) return
     this.#isClosed = true
     await this.flush().catch(() => {})
+    await this.#then(() => this.#note()).catch(() => {})
     await this.#file.close()
   }
 
@@ -224,11 +231,23 @@ export class WriteAheadLog {
   async #write(records: readonly Uint8Array[]): Promise<void> {
     if (records.length === 0) return
     const bytes = concatBytes(...records)
-    for (let done = 0; done < bytes.length; ) {
-      const { bytesWritten } = await this.#file.write(bytes, done, bytes.length - done, this.#offset)
-      done += bytesWritten
-      this.#offset += bytesWritten
-    }
+    await writeAt(this.#file, bytes, this.#end)
+    this.#end += bytes.length
+    this.#reservedBytes = Math.max(this.#reservedBytes, this.#end)
+  }
+
+  /** What a next own block would otherwise wait for. */
+  async #prepare(): Promise<void> {
+    if (performance.now() - this.#markedAtMs > MARK_MS) await this.#note()
+    if (this.#reservedBytes >= this.#end + RESERVE_BYTES) return
+    await writeAt(this.#file, new Uint8Array(RESERVE_STEP_BYTES), this.#reservedBytes)
+    this.#reservedBytes += RESERVE_STEP_BYTES
+  }
+
+  async #note(): Promise<void> {
+    this.#mark = { number: this.#mark.number + 1, durableBytes: this.#durableEnd - LOG_HEAD_BYTES }
+    await writeAt(this.#file, encodeMark(this.#mark), offsetOfMark(this.#mark))
+    this.#markedAtMs = performance.now()
   }
 
   #then(work: () => Promise<void>): Promise<void> {
@@ -246,7 +265,7 @@ export class WriteAheadLog {
   }
 }
 
-type Read = Exclude<FoundLog, { kind: 'log' }> | (Extract<FoundLog, { kind: 'log' }> & { readonly validBytes: number })
+type Read = Exclude<FoundLog, { kind: 'log' }> | (Extract<LogFile, { kind: 'log' }> & { readonly fileBytes: number })
 
 async function readLogOf(folder: string, owner: LogOwner, isNew: boolean): Promise<Read> {
   const path = join(folder, 'order', LOG_FILE)
@@ -260,21 +279,27 @@ async function readLogOf(folder: string, owner: LogOwner, isNew: boolean): Promi
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     return isNew ? { kind: 'fresh' } : { kind: 'lost', reason: 'there is no log' }
   }
-  const damaged = async (reason: string): Promise<Read> => {
-    await rename(path, `${path}.damaged`)
-    return { kind: 'lost', reason }
+  const file = decodeLogFile(bytes, owner)
+  if (file.kind === 'log') return { ...file, fileBytes: bytes.length }
+  await rename(path, `${path}.damaged`)
+  return { kind: 'lost', reason: file.reason }
+}
+
+/** What was read may so far be in the memory of the kernel only; when it is shown to others it must be on the disk. */
+async function reopenLog(path: string, { damage, validBytes, mark: last, fileBytes }: Extract<Read, { kind: 'log' }>) {
+  const file = await open(path, 'r+')
+  try {
+    const end = LOG_HEAD_BYTES + validBytes
+    if (damage === 'torn') await file.truncate(end)
+    const mark = { number: last.number + 1, durableBytes: validBytes }
+    await file.datasync()
+    await writeAt(file, encodeMark(mark), offsetOfMark(mark))
+    await file.datasync()
+    return { file, mark, reservedBytes: damage === 'torn' ? end : fileBytes }
+  } catch (error) {
+    await file.close()
+    throw error
   }
-  // It came into being by a rename, so a crash cannot have cut it here.
-  if (bytes.length < HEAD_BYTES || !equalBytes(bytes.subarray(0, MAGIC.length), MAGIC)) {
-    return damaged('the log has no head')
-  }
-  if (!equalBytes(bytes.subarray(0, OWNER_END), headOf(owner, 0n).subarray(0, OWNER_END))) {
-    throw new ConsensusError('OTHER_LOG', `${path} is the log of another chain, era or seat`, { path })
-  }
-  const height = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(OWNER_END, true)
-  const { checkpoint, blocks, validBytes, damage } = readLog(bytes.subarray(HEAD_BYTES))
-  if (damage === 'corrupt') return damaged(`the log is damaged at byte ${HEAD_BYTES + validBytes}`)
-  return { kind: 'log', checkpoint, blocks, height, damage, validBytes: HEAD_BYTES + validBytes }
 }
 
 async function areKeysNew(folder: string, { peerKey }: LogOwner): Promise<boolean> {
@@ -293,35 +318,29 @@ async function forgetNew(folder: string): Promise<void> {
   await syncFolder(folder)
 }
 
-function headOf({ chainId, era, member }: Omit<LogOwner, 'peerKey'>, height: bigint): Uint8Array {
-  const head = new Uint8Array(HEAD_BYTES)
-  const view = new DataView(head.buffer)
-  head.set(MAGIC)
-  view.setBigUint64(8, chainId, true)
-  view.setUint32(16, era, true)
-  view.setUint32(20, member, true)
-  view.setBigUint64(OWNER_END, height, true)
-  return head
-}
-
 /** A whole log takes the place of the one before, or nothing has changed. */
-async function createLog(
-  dir: string,
-  owner: LogOwner,
-  height: bigint,
-  records: readonly Uint8Array[],
-): Promise<FileHandle> {
+async function createLog(dir: string, owner: LogOwner, height: bigint, records: readonly Uint8Array[]) {
   const path = join(dir, LOG_FILE)
   const file = await open(`${path}.new`, 'w+')
   try {
-    await file.writeFile(concatBytes(headOf(owner, height), ...records))
+    const recordBytes = records.reduce((sum, { length }) => sum + length, 0)
+    const head = encodeLogHead(owner, height, recordBytes)
+    await file.writeFile(concatBytes(head, ...records, new Uint8Array(RESERVE_BYTES)))
     await file.sync()
     await rename(`${path}.new`, path)
     await syncFolder(dir)
-    return file
+    const mark = { number: 1, durableBytes: recordBytes }
+    return { file, mark, reservedBytes: LOG_HEAD_BYTES + recordBytes + RESERVE_BYTES }
   } catch (error) {
     await file.close()
     throw error
+  }
+}
+
+async function writeAt(file: FileHandle, bytes: Uint8Array, start: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    const { bytesWritten } = await file.write(bytes, done, bytes.length - done, start + done)
+    done += bytesWritten
   }
 }
 
