@@ -1,18 +1,21 @@
+import assert from 'node:assert/strict'
 import { mkdirSync } from 'node:fs'
 import { LEDGER_TABLES, type LedgerStore, type LedgerTable, type LedgerWrite } from '@cumulus/ledger'
-import { type Database, open, type RootDatabase } from 'lmdb'
+import { type Database, open, type RootDatabase, type Transaction } from 'lmdb'
 import { ExecutionError } from './execution-error.ts'
 
 /** Tables hold bytes only: no codec of lmdb-js is involved. */
 const TABLE_OPTIONS = { encoding: 'binary', keyEncoding: 'binary' } as const
 
 /**
- * The ledger's tables in one LMDB file. A write is one LMDB transaction, flushed by fdatasync before `write` returns:
- * after a kill or a power cut there is all of it or nothing.
+ * The ledger's tables in one LMDB file. A write is one LMDB transaction, flushed by fdatasync before `write` returns, or
+ * `writeAside` is done: after a kill or a power cut there is all of it or nothing.
  */
 export class LmdbLedgerStore implements LedgerStore {
   readonly #root: RootDatabase<Uint8Array, Uint8Array>
   readonly #tables: ReadonlyMap<LedgerTable, Database<Uint8Array, Uint8Array>>
+  /** The tables before a write that is under way. */
+  #before: Transaction | undefined
 
   /**
    * @param dir folder of the chain, made if it is missing
@@ -37,12 +40,14 @@ export class LmdbLedgerStore implements LedgerStore {
   }
 
   get(table: LedgerTable, key: Uint8Array): Uint8Array | undefined {
-    return this.#tables.get(table)!.getBinary(key)
+    const rows = this.#tables.get(table)!
+    return this.#before ? rows.get(key, { transaction: this.#before }) : rows.getBinary(key)
   }
 
   keys(table: LedgerTable, from: Uint8Array, before: Uint8Array, limit: number): Uint8Array[] {
     // Nothing is written while the range is read, so it needs no snapshot of its own.
-    return [...this.#tables.get(table)!.getKeys({ start: from, end: before, limit, snapshot: false })]
+    const snapshot = this.#before ? { transaction: this.#before } : { snapshot: false }
+    return [...this.#tables.get(table)!.getKeys({ start: from, end: before, limit, ...snapshot })]
   }
 
   /**
@@ -62,19 +67,43 @@ export class LmdbLedgerStore implements LedgerStore {
 
   write(batch: readonly LedgerWrite[]): void {
     try {
-      this.#root.transactionSync(() => {
-        for (const { table, key, value } of batch) {
-          const rows = this.#tables.get(table)!
-          if (value === undefined) rows.removeSync(key)
-          else rows.putSync(key, value)
-        }
-      })
+      this.#root.transactionSync(() => this.#put(batch))
     } catch (cause) {
-      throw new ExecutionError('STORE_FAILED', 'cannot write the chain', { writes: batch.length }, { cause })
+      throw failedWrite(batch, cause)
+    }
+  }
+
+  /** Rows are put in this thread; LMDB writes and flushes them in another one. */
+  async writeAside(batch: readonly LedgerWrite[], done: () => void): Promise<void> {
+    assert(this.#before === undefined, 'one write at a time')
+    // LMDB shows what is on the disk as soon as it is, which may be before this thread hears of it.
+    const before = this.#root.useReadTransaction()
+    this.#before = before
+    try {
+      // A child: the rows that were put before one that fails would stay in a plain one.
+      await this.#root.childTransaction(() => this.#put(batch))
+    } catch (cause) {
+      throw failedWrite(batch, cause)
+    } finally {
+      this.#before = undefined
+      before.done()
+    }
+    done()
+  }
+
+  #put(batch: readonly LedgerWrite[]): void {
+    for (const { table, key, value } of batch) {
+      const rows = this.#tables.get(table)!
+      if (value === undefined) rows.removeSync(key)
+      else rows.putSync(key, value)
     }
   }
 
   async close(): Promise<void> {
     await this.#root.close()
   }
+}
+
+function failedWrite({ length: writes }: readonly LedgerWrite[], cause: unknown): ExecutionError {
+  return new ExecutionError('STORE_FAILED', 'cannot write the chain', { writes }, { cause })
 }

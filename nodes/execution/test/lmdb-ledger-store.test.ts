@@ -3,7 +3,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { LEDGER_TABLES, type LedgerWrite, MemoryLedgerStore } from '@cumulus/ledger'
+import { setImmediate } from 'node:timers/promises'
+import { LEDGER_TABLES, type LedgerStore, type LedgerWrite, MemoryLedgerStore } from '@cumulus/ledger'
 import fc from 'fast-check'
 import { FolderLock } from '../src/folder-lock.ts'
 import { LmdbLedgerStore } from '../src/lmdb-ledger-store.ts'
@@ -37,8 +38,9 @@ describe('the LMDB store of the ledger', () => {
       fc.asyncProperty(fc.array(fc.array(anyWrite, { maxLength: 12 }), { maxLength: 4 }), async (batches) => {
         const folder = join(dir, `${run++}`)
         const [lmdb, memory] = [new LmdbLedgerStore(folder), new MemoryLedgerStore()]
-        for (const batch of batches) {
-          lmdb.write(batch)
+        for (const [i, batch] of batches.entries()) {
+          if (i % 2 === 0) lmdb.write(batch)
+          else await lmdb.writeAside(batch, () => {})
           memory.write(batch)
         }
         await lmdb.close()
@@ -78,6 +80,69 @@ describe('the LMDB store of the ledger', () => {
     store.write([{ table: 'code', key, value }])
     assert.deepEqual(Uint8Array.from(store.get('code', key)!), value)
     await store.close()
+  })
+
+  it('answers as before while it writes aside, and from the call on as after, to readers of either kind', async () => {
+    const store = new LmdbLedgerStore(join(dir, 'aside'))
+    const key = Uint8Array.of(1)
+    const [start, end] = [Uint8Array.of(0), Uint8Array.of(9)]
+    const rowOf = (reader: Pick<LedgerStore, 'get' | 'keys'>) => [
+      reader.get('slot', key)?.[0],
+      reader.keys('slot', start, end, 10).length,
+    ]
+    let stored = 0
+    for (let block = 1; block <= 20; block++) {
+      const writes: LedgerWrite[] = [
+        { table: 'slot', key, value: Uint8Array.of(block) },
+        { table: 'slot', key: Uint8Array.of(2 + (block % 2)), value: undefined },
+        { table: 'slot', key: Uint8Array.of(3 - (block % 2)), value: Uint8Array.of(1) },
+      ]
+      let [isDone, reads] = [false, 0]
+      const done = () => {
+        assert.equal(stored, block - 1)
+        stored = block
+        assert.deepEqual(rowOf(store), [block, 2])
+      }
+      const before = stored === 0 ? [undefined, 0] : [stored, 2]
+      const writing = store.writeAside(writes, done).then(() => {
+        isDone = true
+      })
+      while (!isDone) {
+        const expected = stored === block ? [block, 2] : before
+        assert.deepEqual(rowOf(store), expected)
+        const snapshot = store.readSnapshot()
+        snapshot.close()
+        reads++
+        await setImmediate()
+      }
+      await writing
+      assert.ok(reads > 0)
+      assert.deepEqual(rowOf(store), [block, 2])
+      const snapshot = store.readSnapshot()
+      assert.deepEqual(rowOf(snapshot), [block, 2])
+      snapshot.close()
+    }
+    await store.close()
+  })
+
+  it('writes nothing of a batch that fails in the middle aside, and goes on', async () => {
+    const store = new LmdbLedgerStore(join(dir, 'atomic-aside'))
+    const [key, value] = [Uint8Array.of(1), Uint8Array.of(2)]
+    const batch: LedgerWrite[] = [
+      { table: 'code', key, value },
+      { table: 'code', key: new Uint8Array(5_000), value },
+    ]
+    await assert.rejects(
+      store.writeAside(batch, () => assert.fail('it is not done')),
+      { code: 'STORE_FAILED' },
+    )
+    assert.equal(store.get('code', key), undefined)
+    await store.writeAside(batch.slice(0, 1), () => {})
+    assert.deepEqual(Uint8Array.from(store.get('code', key)!), value)
+    await store.close()
+    const again = new LmdbLedgerStore(join(dir, 'atomic-aside'))
+    assert.deepEqual(Uint8Array.from(again.get('code', key)!), value)
+    await again.close()
   })
 
   it('gives values that later reads and writes leave alone', async () => {

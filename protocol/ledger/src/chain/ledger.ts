@@ -38,7 +38,7 @@ const HALT_KEYS_MAX = 1_000
 export class Ledger {
   readonly params: Params
   readonly modules: LedgerModules
-  readonly #store: LedgerStore
+  readonly #store: Required<LedgerStore>
   readonly #limits: typeof DEFAULT_LIMITS
   readonly #rules: ChainRules
   readonly #history: History
@@ -64,7 +64,11 @@ export class Ledger {
   /** While a block is being executed: calls wait for it. */
   #executing: Promise<unknown> | undefined
 
-  private constructor(init: LedgerInit, head: HashedHeader, genesisHash: Uint8Array) {
+  private constructor(
+    init: LedgerInit & { readonly store: Required<LedgerStore> },
+    head: HashedHeader,
+    genesisHash: Uint8Array,
+  ) {
     this.params = init.params
     this.modules = init.modules
     this.#store = init.store
@@ -218,11 +222,13 @@ export class Ledger {
     const past = this.#history.record(batch.number, applied.writes)
     const content = blockWrites(header, transactions, allReceipts)
     this.#progress = { ...this.#progress, stage: 'store' }
-    this.#store.write([...applied.writes, ...past.writes, ...content, ...mark])
-    past.advance()
-    this.#elapsedMs = batch.timestampMs - parent.timestampMs
-    state.endBlock(applied.storageRoots)
-    this.#head = header
+    // Whoever reads meanwhile, or is called in the middle of it, finds the block before, or this one as a whole.
+    await this.#store.writeAside([...applied.writes, ...past.writes, ...content, ...mark], () => {
+      past.advance()
+      this.#elapsedMs = batch.timestampMs - parent.timestampMs
+      state.endBlock(applied.storageRoots)
+      this.#head = header
+    })
     return { header, transactions, receipts, hookLogs, dropped }
   }
 

@@ -68,13 +68,18 @@ export interface LedgerStore {
    * The ledger does not touch the batch or its arrays afterwards.
    */
   write(batch: readonly LedgerWrite[]): void
+  /**
+   * As `write`, but the thread goes on while the disk works. Once all of it is durable, `done` is called; until it is, reads
+   * answer as before, and from then on as after. One at a time. A store without it is written to by `write`.
+   */
+  writeAside?(batch: readonly LedgerWrite[], done: () => void): Promise<void>
 }
 
 /**
  * The same store, answering with plain arrays. Databases like to answer with a `Buffer`, whose `slice` shares memory
  * where that of a `Uint8Array` copies: what the ledger means to keep would change under its hands.
  */
-export function plainStore(store: LedgerStore): LedgerStore {
+export function plainStore(store: LedgerStore): Required<LedgerStore> {
   return {
     get: (table, key) => {
       const value = store.get(table, key)
@@ -82,6 +87,11 @@ export function plainStore(store: LedgerStore): LedgerStore {
     },
     keys: (table, from, before, limit) => store.keys(table, from, before, limit).map(plain),
     write: (batch) => store.write(batch),
+    writeAside: async (batch, done) => {
+      if (store.writeAside) return store.writeAside(batch, done)
+      store.write(batch)
+      done()
+    },
   }
 }
 
