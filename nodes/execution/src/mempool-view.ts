@@ -1,5 +1,4 @@
 import { bytesToHex, hexToBytes } from '@cumulus/bytes'
-import type { Transaction } from '@cumulus/ledger'
 import type { Hash, PendingContent, PendingView, ViewTransaction } from '@cumulus/rpc'
 import type { Address } from '@cumulus/types'
 import type { Mempool } from './mempool.ts'
@@ -21,9 +20,13 @@ export class MempoolView implements PendingView {
     return this.#mempool.counts()
   }
 
-  content(from?: Address): PendingContent {
+  senders(): readonly Address[] {
+    return this.#mempool.senders()
+  }
+
+  content(from: Address): PendingContent {
     const { pending, queued } = this.#mempool.content(from)
-    return { pending: viewed(pending), queued: viewed(queued) }
+    return { pending: pending.map(viewTransaction), queued: queued.map(viewTransaction) }
   }
 
   transaction(hash: Hash): ViewTransaction | undefined {
@@ -39,8 +42,4 @@ export class MempoolView implements PendingView {
     const { hash } = await this.#mempool.submit(raw)
     return bytesToHex(hash)
   }
-}
-
-function viewed(senders: ReadonlyMap<Address, readonly Transaction[]>): Map<Address, ViewTransaction[]> {
-  return new Map([...senders].map(([sender, transactions]) => [sender, transactions.map(viewTransaction)]))
 }

@@ -1,6 +1,7 @@
 import { type DropCode, decodeTransaction, intrinsicGas, type Transaction } from '@cumulus/ledger'
 import type { Metrics } from '@cumulus/service'
 import type { Address } from '@cumulus/types'
+import { EvictionOrder, isBelow, type Rank, standings, type Tail } from './eviction-order.ts'
 import type { MempoolJournal } from './mempool-journal.ts'
 import { defaultMempoolLimits, type MempoolLimits } from './mempool-limits.ts'
 import { createPoolMetrics } from './mempool-metrics.ts'
@@ -44,12 +45,21 @@ interface Entry {
 
 /** One sender's transactions by nonce. Few: at most `perSenderMax`. */
 interface Sender {
+  readonly address: Address
   readonly byNonce: Map<bigint, Entry>
   /** The most that all of them may cost together, in wei. */
   cost: bigint
   /** Its next nonce in the chain, as of `generation`. */
   nonce: bigint
   generation: number
+  /** Those that follow one another from `nonce` on; the others are queued behind a gap. */
+  pendingCount: number
+}
+
+/** Who goes first at a base fee. */
+interface Eviction {
+  readonly baseFee: bigint
+  readonly order: EvictionOrder<Sender, Entry>
 }
 
 /** How a transaction left the batch it was in. */
@@ -58,8 +68,8 @@ export interface SettledBatch {
   readonly dropped: readonly { readonly transaction: Transaction; readonly code: DropCode }[]
 }
 
-/** Transactions that one newcomer may push out: each costs a pass over all senders. */
-const VICTIMS_MAX = 8
+/** Transactions that one newcomer may push out: one of the largest takes the room of many small ones, and pays as much gas. */
+const VICTIMS_MAX = 64
 
 /** These may succeed later: they go back to the waiting ones. */
 const passing: ReadonlySet<DropCode> = new Set(['BLOCK_FULL', 'FEE_TOO_LOW', 'NONCE_TOO_HIGH'])
@@ -76,10 +86,13 @@ export class Mempool implements TransactionSource {
   readonly #metrics: ReturnType<typeof createPoolMetrics> | undefined
   readonly #entries = new Map<string, Entry>()
   readonly #senders = new Map<Address, Sender>()
+  /** Made when the pool is full, and anew with each chain block, for tips change with it. */
+  #eviction: Eviction | undefined
   readonly #waitingListeners = new Set<() => void>()
   readonly #addedListeners = new Set<(transaction: Transaction, origin: TransactionOrigin) => void>()
   readonly #components: MempoolComponents
   #bytes = 0
+  #pendingCount = 0
   #arrivals = 0
   /** Counts chain blocks: nonces read before the last one are read again. */
   #generation = 0
@@ -172,34 +185,28 @@ export class Mempool implements TransactionSource {
   nextNonce(address: Address): bigint {
     const sender = this.#senders.get(address)
     if (!sender) return this.#state.nonce(address)
-    let nonce = this.#nonceOf(address, sender)
-    while (sender.byNonce.has(nonce)) nonce++
-    return nonce
+    this.#refresh(sender)
+    return sender.nonce + BigInt(sender.pendingCount)
   }
 
   /** Executable one after the other / behind a missing nonce. */
   counts(): { pending: number; queued: number } {
-    let pending = 0
-    for (const [address, sender] of this.#senders) {
-      pending += Number(this.nextNonce(address) - this.#nonceOf(address, sender))
-    }
-    return { pending, queued: this.#entries.size - pending }
+    return { pending: this.#pendingCount, queued: this.#entries.size - this.#pendingCount }
   }
 
-  /** Of one sender or of all, in order of nonces: executable one after the other / behind a missing nonce. */
-  content(from?: Address): { pending: Map<Address, Transaction[]>; queued: Map<Address, Transaction[]> } {
-    const content = { pending: new Map<Address, Transaction[]>(), queued: new Map<Address, Transaction[]>() }
-    for (const [address, sender] of this.#senders) {
-      if (from !== undefined && address !== from) continue
-      const next = this.nextNonce(address)
-      const all = [...sender.byNonce.values()].map(({ transaction }) => transaction)
-      all.sort((a, b) => (a.nonce < b.nonce ? -1 : 1))
-      const executable = all.findIndex(({ nonce }) => nonce >= next)
-      const count = executable < 0 ? all.length : executable
-      if (count > 0) content.pending.set(address, all.slice(0, count))
-      if (count < all.length) content.queued.set(address, all.slice(count))
-    }
-    return content
+  /** Whose transactions wait. */
+  senders(): Address[] {
+    return [...this.#senders.keys()]
+  }
+
+  /** Of one sender, in order of nonces: executable one after the other / behind a missing nonce. */
+  content(from: Address): { pending: Transaction[]; queued: Transaction[] } {
+    const sender = this.#senders.get(from)
+    if (!sender) return { pending: [], queued: [] }
+    this.#refresh(sender)
+    const all = [...sender.byNonce.values()].map(({ transaction }) => transaction)
+    all.sort((a, b) => (a.nonce < b.nonce ? -1 : 1))
+    return { pending: all.slice(0, sender.pendingCount), queued: all.slice(sender.pendingCount) }
   }
 
   onWaiting(listener: () => void): () => void {
@@ -222,7 +229,7 @@ export class Mempool implements TransactionSource {
     const baseFee = this.#state.nextBaseFee()
     for (const [address, sender] of this.#senders) {
       if (!mayTake(address)) continue
-      const entry = this.#firstUntaken(address, sender)
+      const entry = this.#firstUntaken(sender)
       if (entry && entry.transaction.maxFeePerGas >= baseFee) return true
     }
     return false
@@ -239,7 +246,7 @@ export class Mempool implements TransactionSource {
       heads.push({ entry, sender, tip: tipOf(entry.transaction, baseFee) })
     }
     for (const [address, sender] of this.#senders) {
-      if (!mayTake || mayTake(address)) offer(sender, this.#firstUntaken(address, sender))
+      if (!mayTake || mayTake(address)) offer(sender, this.#firstUntaken(sender))
     }
 
     const taken: Transaction[] = []
@@ -262,7 +269,9 @@ export class Mempool implements TransactionSource {
   release(hashes: Iterable<Uint8Array>): void {
     for (const hash of hashes) {
       const entry = this.#entries.get(hash.toHex())
-      if (entry) entry.isTaken = false
+      if (!entry) continue
+      entry.isTaken = false
+      this.#rank(this.#senders.get(entry.sender)!)
     }
     for (const listener of this.#waitingListeners) listener()
   }
@@ -270,9 +279,12 @@ export class Mempool implements TransactionSource {
   /** To be called after each chain block, with the block's own batch: the state is the new one by then. */
   settle({ included, dropped }: SettledBatch): void {
     this.#generation++
+    this.#eviction = undefined
     const touched = new Set<Address>()
+    let isDelegating = false
     for (const transaction of included) {
       if (transaction.sender) touched.add(transaction.sender)
+      if (transaction.authorizations.length > 0) isDelegating = true
       this.#remove(transaction, 'included')
     }
     for (const { transaction, code } of dropped) {
@@ -280,10 +292,14 @@ export class Mempool implements TransactionSource {
       if (entry && passing.has(code)) entry.isTaken = false
       else this.#remove(transaction, 'invalid')
     }
-    for (const address of touched) {
-      const nonce = this.#state.nonce(address)
-      for (const entry of this.#senders.get(address)?.byNonce.values() ?? []) {
-        if (entry.transaction.nonce < nonce) this.#remove(entry.transaction, 'outdated')
+    // Nonces of those who signed an authorization rise without a transaction of theirs (EIP-7702). Who they are only
+    // their signatures say, at 50 µs each; to read the nonce of everybody who waits costs less.
+    for (const address of isDelegating ? this.senders() : touched) {
+      const sender = this.#senders.get(address)
+      if (!sender) continue
+      this.#refresh(sender)
+      for (const entry of sender.byNonce.values()) {
+        if (entry.transaction.nonce < sender.nonce) this.#remove(entry.transaction, 'outdated')
       }
     }
     this.#expire()
@@ -329,12 +345,12 @@ export class Mempool implements TransactionSource {
     const { sender: address } = transaction
     if (!address) throw poolErrors.badSignature()
 
+    const sender = this.#senders.get(address)
     const next = this.#state.nonce(address)
     if (transaction.nonce < next) throw poolErrors.nonceTooLow(transaction.nonce, next)
     if (transaction.nonce - next > BigInt(this.limits.nonceGapMax)) {
       throw poolErrors.nonceTooHigh(transaction.nonce, next, this.limits.nonceGapMax)
     }
-    const sender = this.#senders.get(address)
     const replaced = sender?.byNonce.get(transaction.nonce)
     if (replaced) this.#judgeReplacement(replaced, transaction)
     else if ((sender?.byNonce.size ?? 0) >= this.limits.perSenderMax) {
@@ -344,7 +360,7 @@ export class Mempool implements TransactionSource {
     const balance = this.#state.balance(address)
     if (cost > balance) throw poolErrors.insufficientFunds(cost, balance)
 
-    this.#makeRoom(transaction, address, replaced)
+    this.#makeRoom(transaction, sender, next, replaced)
     if (replaced) this.#remove(replaced.transaction, 'replaced')
     this.#insert(hash, transaction, address, origin, arrivedAtMs)
   }
@@ -381,38 +397,54 @@ export class Mempool implements TransactionSource {
     }
   }
 
-  /** Drops the cheapest last transactions of other senders until this one fits, or refuses it. */
-  #makeRoom(transaction: Transaction, address: Address, replaced: Entry | undefined): void {
-    const { countMax, bytesMax } = this.limits
-    const victims: Entry[] = []
+  /**
+   * Drops last transactions of other senders until this one fits, those that are worth least first, or refuses it. What
+   * misses a nonce makes room for others of its kind only.
+   */
+  #makeRoom(transaction: Transaction, sender: Sender | undefined, next: bigint, replaced: Entry | undefined): void {
+    const { countMax, bytesMax, queuedMax } = this.limits
+    if (sender) this.#refresh(sender)
+    const isQueued = transaction.nonce > next + BigInt(sender?.pendingCount ?? 0)
     let count = this.#entries.size + (replaced ? 0 : 1)
     let bytes = this.#bytes + transaction.raw.length - (replaced?.transaction.raw.length ?? 0)
-    while (count > countMax || bytes > bytesMax) {
-      const victim = victims.length < VICTIMS_MAX ? this.#cheapestTail(address, new Set(victims)) : undefined
-      if (!victim || victim.transaction.maxPriorityFeePerGas >= transaction.maxPriorityFeePerGas) {
-        throw poolErrors.poolFull(countMax)
+    let queued = isQueued ? this.counts().queued + (replaced ? 0 : 1) : 0
+    const isOver = () => count > countMax || bytes > bytesMax || queued > queuedMax
+    if (!isOver()) return
+
+    const { baseFee, order } = this.#evictionOrder()
+    const rank = rankOf(transaction, sender, isQueued, baseFee)
+    const victims: Tail<Sender, Entry>[] = []
+    while (isOver()) {
+      const victim = victims.length < VICTIMS_MAX ? order.lowest(sender, isQueued) : undefined
+      if (!victim || !isBelow(victim.rank, rank)) {
+        for (const one of victims) this.#rank(one.sender)
+        throw isQueued && queued > queuedMax ? poolErrors.queueFull(queuedMax) : poolErrors.poolFull(countMax)
       }
       victims.push(victim)
+      order.set(victim.sender, tailOf(victim.sender, baseFee, victim.entry.transaction.nonce))
       count--
-      bytes -= victim.transaction.raw.length
+      bytes -= victim.entry.transaction.raw.length
+      if (isQueued) queued--
     }
-    for (const victim of victims) this.#remove(victim.transaction, 'evicted')
+    for (const { entry } of victims) this.#remove(entry.transaction, 'evicted')
   }
 
-  /** Only the last nonce of a sender can go without stranding others. One pass over the senders; only when full. */
-  #cheapestTail(except: Address, gone: ReadonlySet<Entry>): Entry | undefined {
-    let cheapest: Entry | undefined
-    for (const [address, { byNonce }] of this.#senders) {
-      if (address === except) continue
-      let last: Entry | undefined
-      for (const entry of byNonce.values()) {
-        if (!gone.has(entry) && (!last || entry.transaction.nonce > last.transaction.nonce)) last = entry
-      }
-      if (!last || last.isTaken) continue
-      if (!cheapest || last.transaction.maxPriorityFeePerGas < cheapest.transaction.maxPriorityFeePerGas)
-        cheapest = last
+  #evictionOrder(): Eviction {
+    const baseFee = this.#state.nextBaseFee()
+    if (this.#eviction?.baseFee === baseFee) return this.#eviction
+    const eviction = (this.#eviction = { baseFee, order: new EvictionOrder() })
+    for (const sender of this.#senders.values()) {
+      this.#refresh(sender)
+      this.#rank(sender)
     }
-    return cheapest
+    return eviction
+  }
+
+  /** To be called when a sender's transactions have changed. Costs nothing as long as the pool is not full. */
+  #rank(sender: Sender): void {
+    if (!this.#eviction) return
+    const { order, baseFee } = this.#eviction
+    order.set(sender, sender.byNonce.size > 0 ? tailOf(sender, baseFee) : undefined)
   }
 
   #insert(
@@ -423,7 +455,11 @@ export class Mempool implements TransactionSource {
     arrivedAtMs: number,
   ): void {
     let sender = this.#senders.get(address)
-    if (!sender) this.#senders.set(address, (sender = { byNonce: new Map(), cost: 0n, nonce: 0n, generation: -1 }))
+    if (!sender) {
+      sender = { address, byNonce: new Map(), cost: 0n, nonce: 0n, generation: -1, pendingCount: 0 }
+      this.#senders.set(address, sender)
+    }
+    this.#refresh(sender)
     const entry: Entry = {
       transaction,
       sender: address,
@@ -436,6 +472,8 @@ export class Mempool implements TransactionSource {
     sender.cost += costOf(transaction)
     this.#entries.set(hash, entry)
     this.#bytes += transaction.raw.length
+    this.#recount(sender)
+    this.#rank(sender)
   }
 
   #remove(transaction: Transaction, reason: string): void {
@@ -447,6 +485,8 @@ export class Mempool implements TransactionSource {
     const sender = this.#senders.get(entry.sender)!
     sender.byNonce.delete(transaction.nonce)
     sender.cost -= costOf(transaction)
+    this.#recount(sender)
+    this.#rank(sender)
     if (sender.byNonce.size === 0) this.#senders.delete(entry.sender)
     this.#metrics?.removed.inc({ reason })
   }
@@ -461,20 +501,55 @@ export class Mempool implements TransactionSource {
   }
 
   /** The first transaction of a sender that can be executed and has not been handed out. */
-  #firstUntaken(address: Address, sender: Sender): Entry | undefined {
-    let nonce = this.#nonceOf(address, sender)
+  #firstUntaken(sender: Sender): Entry | undefined {
+    this.#refresh(sender)
+    let { nonce } = sender
     let entry = sender.byNonce.get(nonce)
     while (entry?.isTaken) entry = sender.byNonce.get(++nonce)
     return entry
   }
 
-  #nonceOf(address: Address, sender: Sender): bigint {
-    if (sender.generation !== this.#generation) {
-      sender.nonce = this.#state.nonce(address)
-      sender.generation = this.#generation
-    }
-    return sender.nonce
+  /** Brings a sender to the last chain block. */
+  #refresh(sender: Sender): void {
+    if (sender.generation === this.#generation) return
+    sender.nonce = this.#state.nonce(sender.address)
+    sender.generation = this.#generation
+    this.#recount(sender)
   }
+
+  #recount(sender: Sender): void {
+    let count = 0
+    for (let { nonce } = sender; sender.byNonce.has(nonce); nonce++) count++
+    this.#pendingCount += count - sender.pendingCount
+    sender.pendingCount = count
+  }
+}
+
+/** @param below nonce: what is there and above is about to go */
+function tailOf(sender: Sender, baseFee: bigint, below?: bigint): Tail<Sender, Entry> | undefined {
+  let last: Entry | undefined
+  for (const entry of sender.byNonce.values()) {
+    const { nonce } = entry.transaction
+    if ((below === undefined || nonce < below) && (!last || nonce > last.transaction.nonce)) last = entry
+  }
+  if (!last) return undefined
+  const isQueued = last.transaction.nonce >= sender.nonce + BigInt(sender.pendingCount)
+  return { sender, entry: last, isQueued, rank: rankOf(last.transaction, sender, isQueued, baseFee) }
+}
+
+/** A transaction is worth no more than the poorest of those that must go before it. */
+function rankOf(transaction: Transaction, sender: Sender | undefined, isQueued: boolean, baseFee: bigint): Rank {
+  let tip = tipOf(transaction, baseFee)
+  if (!isQueued && sender) {
+    for (let { nonce } = sender; nonce < transaction.nonce; nonce++) {
+      const before = sender.byNonce.get(nonce)
+      if (!before) break
+      const its = tipOf(before.transaction, baseFee)
+      if (its < tip) tip = its
+    }
+  }
+  const standing = tip < 0n ? standings.unpayable : isQueued ? standings.queued : standings.executable
+  return { standing, tip }
 }
 
 function costOf({ gasLimit, maxFeePerGas, value }: Transaction): bigint {

@@ -64,6 +64,11 @@ export const poolErrors = {
     new PoolError('SENDER_FULL', `txpool is full for this sender: ${max} transactions wait already`),
   poolFull: (max: number) =>
     new PoolError('POOL_FULL', `txpool is full: ${max} transactions wait; offer a higher tip or try again`),
+  queueFull: (max: number) =>
+    new PoolError(
+      'POOL_FULL',
+      `txpool is full: ${max} transactions miss an earlier nonce; send the earlier ones first`,
+    ),
   busy: (waiting: number) =>
     new PoolError('BUSY', `txpool is busy: ${waiting} signatures wait to be checked; try again`),
 } as const

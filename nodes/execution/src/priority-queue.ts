@@ -7,6 +7,10 @@ export class PriorityQueue<Item> {
     this.#isBefore = isBefore
   }
 
+  get count(): number {
+    return this.#items.length
+  }
+
   push(item: Item): void {
     const items = this.#items
     let index = items.length

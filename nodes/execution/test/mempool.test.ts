@@ -226,6 +226,18 @@ describe('the mempool', () => {
     assert.equal(mempool.count, 0)
   })
 
+  it('drops nonces of an account whose authorization somebody else brought along', async () => {
+    const { mempool, state } = pool()
+    const later = await signed(bob, { nonce: 1 })
+    mempool.add(await signed(bob, { nonce: 0 }))
+    mempool.add(later)
+    // Executing alice's transaction raises bob's nonce: which account signed the authorization, the pool is not told.
+    state.nonces.set(addressOf(bob), 1n)
+    mempool.settle({ included: [await signed(alice, { type: 'eip7702' })], dropped: [] })
+    assert.deepEqual(mempool.content(addressOf(bob)), { pending: [later], queued: [] })
+    assert.deepEqual([mempool.count, mempool.counts()], [1, { pending: 1, queued: 0 }])
+  })
+
   it('drops what could not be executed in its lifetime', async () => {
     const { mempool, clock } = pool({ lifetimeMs: 100 })
     mempool.add(await signed(alice, { nonce: 3 }))
@@ -278,14 +290,11 @@ describe('the mempool', () => {
       signed(bob, { nonce: 1 }),
     ])
     for (const transaction of [a3, b1, a2, a0]) mempool.add(transaction)
-    assert.deepEqual(mempool.content(), {
-      pending: new Map([[addressOf(alice), [a0]]]),
-      queued: new Map([
-        [addressOf(alice), [a2, a3]],
-        [addressOf(bob), [b1]],
-      ]),
-    })
-    assert.deepEqual(mempool.content(addressOf(bob)), { pending: new Map(), queued: new Map([[addressOf(bob), [b1]]]) })
+    assert.deepEqual(new Set(mempool.senders()), new Set([addressOf(alice), addressOf(bob)]))
+    assert.deepEqual(mempool.content(addressOf(alice)), { pending: [a0], queued: [a2, a3] })
+    assert.deepEqual(mempool.content(addressOf(bob)), { pending: [], queued: [b1] })
+    assert.deepEqual(mempool.content(addressOf(testAccount(2))), { pending: [], queued: [] })
+    assert.deepEqual(mempool.counts(), { pending: 1, queued: 3 })
   })
 
   it('counts in metrics what came, went and was refused', async () => {

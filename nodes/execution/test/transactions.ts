@@ -15,6 +15,8 @@ export function testKey(index: number): `0x${string}` {
 }
 
 interface Wanted {
+  /** Default: eip1559. The older two pay `maxFee` for each gas, all of it beyond the base fee as a tip. */
+  readonly type?: 'legacy' | 'eip2930' | 'eip1559' | 'eip7702'
   readonly nonce?: number
   readonly tip?: bigint
   readonly maxFee?: bigint
@@ -36,16 +38,27 @@ export async function signed(account: PrivateKeyAccount, wanted: Wanted = {}): P
     data,
     chainId = CHAIN_ID,
   } = wanted
-  const raw = await account.signTransaction({
-    type: 'eip1559',
-    chainId,
-    nonce,
-    maxPriorityFeePerGas: tip,
-    maxFeePerGas: maxFee,
-    gas,
-    value,
-    data,
-    to: wanted.to ?? `0x${'aa'.repeat(20)}`,
-  })
+  const common = { chainId, nonce, gas, value, data, to: wanted.to ?? (`0x${'aa'.repeat(20)}` as const) }
+  const fees = { maxPriorityFeePerGas: tip, maxFeePerGas: maxFee }
+  const raw = await (() => {
+    switch (wanted.type) {
+      case 'legacy':
+        return account.signTransaction({ ...common, type: 'legacy', gasPrice: maxFee })
+      case 'eip2930':
+        return account.signTransaction({ ...common, type: 'eip2930', gasPrice: maxFee, accessList: [] })
+      case 'eip7702':
+        return account.signAuthorization({ chainId, nonce: 0, address: common.to }).then((authorization) =>
+          account.signTransaction({
+            ...common,
+            ...fees,
+            type: 'eip7702',
+            gas: gas + 25_000n,
+            authorizationList: [authorization],
+          }),
+        )
+      default:
+        return account.signTransaction({ ...common, ...fees, type: 'eip1559' })
+    }
+  })()
   return decodeTransaction(hexToBytes(raw))
 }

@@ -83,8 +83,10 @@ export class TransactionRouter {
       if (origin === 'local') this.watch(transaction)
     })
     // Those that outlived a restart.
-    const { pending, queued } = mempool.content()
-    for (const transaction of [...pending.values(), ...queued.values()].flat()) this.watch(transaction)
+    for (const sender of mempool.senders()) {
+      const { pending, queued } = mempool.content(sender)
+      for (const transaction of [...pending, ...queued]) this.watch(transaction)
+    }
     const timer = setInterval(() => this.#lookAround(), RESEND_MS / 3)
     signal.addEventListener(
       'abort',
