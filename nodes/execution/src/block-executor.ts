@@ -1,4 +1,4 @@
-import { type Ledger, LedgerHalt } from '@cumulus/ledger'
+import { type ExecutedBlock, type Ledger, LedgerHalt } from '@cumulus/ledger'
 import { Counter, Gauge, Histogram, type Logger, type Metrics } from '@cumulus/service'
 import { ExecutionError } from './execution-error.ts'
 import { writeHaltDump } from './halt-dump.ts'
@@ -38,9 +38,10 @@ export class BlockExecutor {
   async #execute(batch: DecidedBatch): Promise<void> {
     const { ledger, mempool, view, log } = this.#components
     const end = this.#metrics.executionSeconds.startTimer()
+    let block: ExecutedBlock
     try {
       // When it resolves, the block is on disk: nobody sees a receipt that a power cut could take back.
-      const block = await ledger.execute(batch)
+      block = await ledger.execute(batch)
       end()
       const dropped = block.dropped.map(({ index, code }) => ({ transaction: batch.transactions[index]!, code }))
       mempool.settle({ included: block.transactions, dropped })
@@ -48,7 +49,6 @@ export class BlockExecutor {
       for (const { ok } of block.receipts) this.#metrics.transactions.inc({ outcome: ok ? 'ok' : 'reverted' })
       this.#metrics.blocks.inc({ kind: batch.transactions.length > 0 ? 'content' : 'heartbeat' })
       this.#metrics.gasUsed.inc(Number(block.header.gasUsed))
-      view.publish(block.header.number)
       log.debug('chain block stored', {
         number: block.header.number,
         hash: block.header.hash,
@@ -68,6 +68,17 @@ export class BlockExecutor {
         { number: batch.number, dump },
         { cause },
       )
+    }
+    // The block is stored, whatever its readers make of it: their faults are no halt.
+    const { number } = block.header
+    const onFailure = (error: unknown) => {
+      this.#metrics.readerFailures.inc()
+      log.error('a reader failed on a stored block', { number, error })
+    }
+    try {
+      view.publish(number, onFailure)
+    } catch (error) {
+      onFailure(error)
     }
   }
 }
@@ -143,6 +154,11 @@ function createChainMetrics(metrics: Metrics, ledger: Ledger) {
       name: 'cumulus_chain_dropped_transactions_total',
       help: 'Ordered transactions that could not be executed, by code',
       labelNames: ['code'],
+      registers,
+    }),
+    readerFailures: new Counter({
+      name: 'cumulus_chain_reader_failures_total',
+      help: 'Times that a follower of stored blocks threw: a subscription, a snapshot keeper',
       registers,
     }),
     gasUsed: new Counter({ name: 'cumulus_chain_gas_used_total', help: 'Gas used by transactions', registers }),

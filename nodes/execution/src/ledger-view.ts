@@ -6,7 +6,9 @@ import {
   decodeRlp,
   encodeHeader,
   encodeRlp,
+  type HashedHeader,
   HEADER_CONSTANTS,
+  HOOK_RECEIPT_TYPE,
   type Ledger,
   type CallRequest as LedgerCall,
   type CallOptions as LedgerCallOptions,
@@ -24,6 +26,7 @@ import {
   type ConsensusView,
   type GasEstimate,
   type Hash,
+  type Payment,
   type PendingView,
   type PlacedLog,
   type RawBlock,
@@ -32,6 +35,7 @@ import {
   type TraceConfig,
   type TransactionPlace,
   type ViewBlock,
+  type ViewHeader,
   type ViewReceipt,
 } from '@cumulus/rpc'
 import type { Address } from '@cumulus/types'
@@ -99,10 +103,20 @@ export class LedgerView implements ChainView {
     this.pending = new MempoolView(mempool)
   }
 
-  /** To be called when a block has been stored and the mempool knows of it. */
-  publish(number: bigint): void {
+  /**
+   * To be called when a block has been stored and the mempool knows of it.
+   *
+   * @param onFailure told what a listener throws: the others hear of the block all the same, and so does the next one
+   */
+  publish(number: bigint, onFailure: (error: unknown) => void): void {
     const block = this.block(number)!
-    for (const listener of this.#blockListeners) listener(block)
+    for (const listener of this.#blockListeners) {
+      try {
+        listener(block)
+      } catch (error) {
+        onFailure(error)
+      }
+    }
   }
 
   head(): ViewBlock {
@@ -120,8 +134,29 @@ export class LedgerView implements ChainView {
     return this.#ledger.nextBaseFee
   }
 
+  oldestNumber(): bigint {
+    return this.#base ?? 0n
+  }
+
   block(number: bigint): ViewBlock | undefined {
     return this.#at(number)?.block
+  }
+
+  header(number: bigint): ViewHeader | undefined {
+    this.#requireKept(number)
+    const recent = this.#recent.get(number)
+    if (recent) return recent.block
+    const header = this.#ledger.header(number)
+    return header && viewHeader(header)
+  }
+
+  payments(number: bigint): readonly Payment[] | undefined {
+    this.#requireKept(number)
+    const recent = this.#recent.get(number)
+    if (recent) return recent.receipts
+    const header = this.#ledger.header(number)
+    // Module hooks pay nothing.
+    return header && this.#ledger.receiptsOf(header).filter(({ type }) => type !== HOOK_RECEIPT_TYPE)
   }
 
   bloom(number: bigint): Uint8Array | undefined {
@@ -153,15 +188,20 @@ export class LedgerView implements ChainView {
   }
 
   logs(number: bigint): readonly PlacedLog[] {
-    const recent = this.#at(number)
-    if (!recent) return []
-    recent.logs ??= this.#ledger.logsOf(this.#ledger.header(number)!).map(viewLog)
-    return recent.logs
+    this.#requireKept(number)
+    const recent = this.#recent.get(number)
+    if (recent?.logs) return recent.logs
+    const header = this.#ledger.header(number)
+    if (!header) return []
+    const logs = this.#ledger.logsOf(header).map(viewLog)
+    // A search through old blocks does not push out those that everybody asks for.
+    if (recent) recent.logs = logs
+    return logs
   }
 
   place(hash: Hash): TransactionPlace | undefined {
-    const place = this.#ledger.transaction(hexToBytes(hash))
-    return place && { blockNumber: place.header.number, index: place.index }
+    const place = this.#ledger.transactionPlace(hexToBytes(hash))
+    return place && { blockNumber: place.number, index: place.index }
   }
 
   state(at: bigint | 'latest'): StateView | undefined {
@@ -243,8 +283,10 @@ class LedgerState implements StateView {
     return this.#ledger.getStorage(address, slot, this.#at)
   }
 
-  async proof(address: Address, slots: readonly bigint[]): Promise<AccountProof> {
-    const { account, accountProof, storageProofs } = await refusable(() => this.#ledger.prove(address, slots, this.#at))
+  async proof(address: Address, slots: readonly bigint[], signal: AbortSignal): Promise<AccountProof> {
+    const { account, accountProof, storageProofs } = await refusable(() =>
+      this.#ledger.prove(address, slots, this.#at, { signal }),
+    )
     return {
       balance: account.balance,
       nonce: account.nonce,
@@ -316,9 +358,7 @@ async function refusable<Value>(work: () => Promise<Value>): Promise<Value> {
   }
 }
 
-function viewBlock({ header, transactions }: StoredBlock): ViewBlock {
-  let sizeBytes = encodeHeader(header).length
-  for (const { raw } of transactions) sizeBytes += raw.length
+function viewHeader(header: HashedHeader): ViewHeader {
   return {
     number: header.number,
     hash: bytesToHex(header.hash),
@@ -334,10 +374,14 @@ function viewBlock({ header, transactions }: StoredBlock): ViewBlock {
     baseFeePerGas: header.baseFee,
     timestamp: header.timestamp,
     extraData: bytesToHex(header.extraData),
-    sizeBytes,
     extra: { ...headerConstants, parentBeaconBlockRoot: bytesToHex(header.consensusRoot) },
-    transactions: transactions.map(viewTransaction),
   }
+}
+
+function viewBlock({ header, transactions }: StoredBlock): ViewBlock {
+  let sizeBytes = encodeHeader(header).length
+  for (const { raw } of transactions) sizeBytes += raw.length
+  return { ...viewHeader(header), sizeBytes, transactions: transactions.map(viewTransaction) }
 }
 
 const headerConstants = {

@@ -9,7 +9,7 @@ import {
   modulesFor,
   snapshotProgress,
 } from '@cumulus/ledger'
-import { createBreather } from './breather.ts'
+import { createBreather } from '@cumulus/service'
 import { ExecutionError } from './execution-error.ts'
 import { type GenesisFile, paramsOf } from './genesis-file.ts'
 

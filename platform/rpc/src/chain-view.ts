@@ -49,7 +49,8 @@ export interface ViewAuthorization {
   readonly s: bigint
 }
 
-export interface ViewBlock {
+/** A block without what it holds. */
+export interface ViewHeader {
   readonly number: bigint
   readonly hash: Hash
   readonly parentHash: Hash
@@ -65,10 +66,13 @@ export interface ViewBlock {
   /** Seconds, as in the header. */
   readonly timestamp: bigint
   readonly extraData: Hex
-  /** Size of the encoded block in bytes. */
-  readonly sizeBytes: number
   /** Header fields beyond those above, under their JSON-RPC names, already in hex. */
   readonly extra?: Readonly<Record<string, Hex>>
+}
+
+export interface ViewBlock extends ViewHeader {
+  /** Size of the encoded block in bytes. */
+  readonly sizeBytes: number
   readonly transactions: readonly ViewTransaction[]
 }
 
@@ -96,6 +100,12 @@ export interface ViewReceipt {
   readonly logs: readonly ViewLog[]
   /** What a failed transaction returned, where the node kept it. */
   readonly revertData?: Uint8Array
+}
+
+/** What one transaction of a block used, and what it paid for each gas. */
+export interface Payment {
+  readonly gasUsed: bigint
+  readonly effectiveGasPrice: bigint
 }
 
 /** A block as it is hashed. */
@@ -205,7 +215,8 @@ export interface StateView {
   nonce(address: Address): bigint
   code(address: Address): Uint8Array
   storage(address: Address, slot: bigint): bigint
-  proof(address: Address, slots: readonly bigint[]): Awaitable<AccountProof>
+  /** @param signal breaks it off; it rejects with the signal's reason */
+  proof(address: Address, slots: readonly bigint[], signal: AbortSignal): Awaitable<AccountProof>
   call(request: CallRequest, options: CallOptions): Promise<CallOutcome>
   estimateGas(request: CallRequest, options: CallOptions): Promise<GasEstimate>
   createAccessList(request: CallRequest, options: CallOptions): Promise<AccessListOutcome>
@@ -213,10 +224,10 @@ export interface StateView {
   traceCall(request: CallRequest, config: TraceConfig, options: CallOptions): Promise<object>
 }
 
-/** Waiting transactions, each sender's in order of nonces: executable now, and behind a missing nonce. */
+/** Waiting transactions of one sender in order of nonces: executable now, and behind a missing nonce. */
 export interface PendingContent {
-  readonly pending: ReadonlyMap<Address, readonly ViewTransaction[]>
-  readonly queued: ReadonlyMap<Address, readonly ViewTransaction[]>
+  readonly pending: readonly ViewTransaction[]
+  readonly queued: readonly ViewTransaction[]
 }
 
 /** Transactions that wait for a chain block. */
@@ -225,8 +236,8 @@ export interface PendingView {
   counts(): { readonly pending: number; readonly queued: number }
   /** Bytes of all of them. */
   readonly bytes: number
-  /** Of one sender, or of all. */
-  content(from?: Address): PendingContent
+  senders(): readonly Address[]
+  content(from: Address): PendingContent
   transaction(hash: Hash): ViewTransaction | undefined
   /** Nonce that the next transaction of this sender needs, waiting ones counted. */
   nextNonce(address: Address): bigint
@@ -254,7 +265,13 @@ export interface ChainView {
   finalizedNumber(): bigint
   /** Base fee of the next block. */
   nextBaseFee(): bigint
+  /** The first block that is kept here. Those below it were never here, and whoever asks for one gets an RpcError. */
+  oldestNumber(): bigint
   block(number: bigint): ViewBlock | undefined
+  /** For whoever looks at many blocks: decoding what one holds can take tens of ms. */
+  header(number: bigint): ViewHeader | undefined
+  /** What the transactions of a block paid, in their order; cheaper than its receipts. */
+  payments(number: bigint): readonly Payment[] | undefined
   /** Bloom of a block, cheaper than the block: log searches read one for each block of their range. */
   bloom(number: bigint): Uint8Array | undefined
   numberOf(hash: Hash): bigint | undefined

@@ -1,4 +1,4 @@
-import type { Logger } from '@cumulus/service'
+import { createBreather, type Logger } from '@cumulus/service'
 import { isRecord } from './decode.ts'
 import { parseJson } from './json.ts'
 import type { RpcLimits } from './limits.ts'
@@ -12,15 +12,26 @@ export class Dispatcher {
   readonly #limits: RpcLimits
   readonly #metrics: RpcMetrics
   readonly #log: Logger
+  readonly #nowMs: () => number
+  /** Shared by all askers: requests that are answered without waiting for anything are one turn of the event loop. */
+  readonly #breathe: () => Promise<void> | undefined
   #active = 0
   #closed: PromiseWithResolvers<void> | undefined
 
-  constructor(table: MethodTable, limits: RpcLimits, metrics: RpcMetrics, log: Logger) {
+  constructor(
+    table: MethodTable,
+    limits: RpcLimits,
+    metrics: RpcMetrics,
+    log: Logger,
+    nowMs: () => number = () => performance.now(),
+  ) {
     // A map: names such as `constructor` must not be found.
     this.#table = new Map(Object.entries(table) as [MethodName, Method][])
     this.#limits = limits
     this.#metrics = metrics
     this.#log = log
+    this.#nowMs = nowMs
+    this.#breathe = createBreather()
   }
 
   /** Refuses what comes from now on; resolves once nothing is being answered, so that the chain may be closed. */
@@ -56,10 +67,17 @@ export class Dispatcher {
     }
     const answers: string[] = []
     let size = 0
+    const { batchResponseBytesMax, batchMsMax } = this.#limits
+    const endsAtMs = this.#nowMs() + batchMsMax
     for (const request of requests as unknown[]) {
       if (caller.signal.aborted) break
-      const full = size > this.#limits.batchResponseBytesMax
-      const answer = full ? this.#refuse(request) : await this.#answerOne(request, caller)
+      const excess =
+        size > batchResponseBytesMax
+          ? overLimit('batch_response', `the answers of the batch passed ${batchResponseBytesMax} bytes`)
+          : this.#nowMs() >= endsAtMs
+            ? overLimit('batch_time', `the batch took more than ${batchMsMax} ms; send fewer requests at a time`)
+            : undefined
+      const answer = excess ? this.#refuse(request, excess) : await this.#answerOne(request, caller)
       if (answer === undefined) continue
       size += answer.length
       answers.push(answer)
@@ -86,6 +104,7 @@ export class Dispatcher {
           `the method ${(name as string).slice(0, 80)} does not exist/is not available`,
         )
       }
+      for (let breath = this.#breathe(); breath; breath = this.#breathe()) await breath
       const result = await entry.answer(decodeParams(entry, params), caller)
       answer = `{"jsonrpc":"2.0","id":${JSON.stringify(idOf(request))},"result":${JSON.stringify(result ?? null)}}`
       const { responseBytesMax } = this.#limits
@@ -101,12 +120,8 @@ export class Dispatcher {
     return 'id' in request ? answer : undefined
   }
 
-  #refuse(request: unknown): string | undefined {
+  #refuse(request: unknown, error: RpcError): string | undefined {
     if (!isRecord(request) || !('id' in request)) return undefined
-    const error = overLimit(
-      'batch_response',
-      `the answers of the batch passed ${this.#limits.batchResponseBytesMax} bytes`,
-    )
     return errorText(idOf(request), this.#counted(error))
   }
 

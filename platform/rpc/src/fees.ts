@@ -1,45 +1,64 @@
 import type { RpcFeeHistory } from 'viem'
-import type { ChainView, ViewBlock } from './chain-view.ts'
-import { effectiveGasPrice, toQuantity } from './format.ts'
+import type { ChainView, Hash, ViewHeader } from './chain-view.ts'
+import { toQuantity } from './format.ts'
+import type { Turns } from './turns.ts'
 
 /** Blocks whose tips are looked at for a suggestion. */
-const TIP_BLOCKS = 20
+const TIP_BLOCKS = 20n
 
 /** A tip that recent blocks took: the 60th percentile of theirs, and never below what the node takes at all. */
-export function suggestTip(chain: ChainView): bigint {
-  const head = chain.head().number
-  const tips: bigint[] = []
-  for (let number = head; number >= 0n && number > head - BigInt(TIP_BLOCKS); number--) {
-    const block = chain.block(number)
-    if (!block) break
-    for (const transaction of block.transactions) {
-      tips.push(effectiveGasPrice(transaction, block.baseFeePerGas) - block.baseFeePerGas)
-    }
+export class TipAdvice {
+  readonly #chain: ChainView
+  /** Wallets ask before each transaction, and until the next block the answer is the same. */
+  #last: { readonly head: Hash; readonly tip: bigint } | undefined
+
+  constructor(chain: ChainView) {
+    this.#chain = chain
   }
-  tips.sort(ascending)
-  const tip = tips[Math.floor((tips.length - 1) * 0.6)] ?? 0n
-  return tip > chain.minTip ? tip : chain.minTip
+
+  async suggest(turns: Turns): Promise<bigint> {
+    const chain = this.#chain
+    const head = chain.head()
+    if (this.#last?.head === head.hash) return this.#last.tip
+    const tips: bigint[] = []
+    const first = larger(chain.oldestNumber(), head.number - TIP_BLOCKS + 1n)
+    for (let number = head.number; number >= first; number--) {
+      const pause = turns.next()
+      if (pause) await pause
+      const { baseFeePerGas } = chain.header(number)!
+      for (const { effectiveGasPrice } of chain.payments(number)!) tips.push(effectiveGasPrice - baseFeePerGas)
+    }
+    tips.sort(ascending)
+    const tip = larger(tips[Math.floor((tips.length - 1) * 0.6)] ?? 0n, chain.minTip)
+    this.#last = { head: head.hash, tip }
+    return tip
+  }
 }
 
-/** `eth_feeHistory` of `count` blocks that end with `newest`. */
-export function feeHistory(
+/**
+ * `eth_feeHistory` of `count` blocks that end with `newest`; fewer where the chain here began later. Headers are enough,
+ * and what transactions paid is read only for percentiles.
+ */
+export async function feeHistory(
   chain: ChainView,
-  count: number,
-  newest: ViewBlock,
+  count: bigint,
+  newest: ViewHeader,
   percentiles: readonly number[] | undefined,
-): RpcFeeHistory {
-  const oldest = newest.number - BigInt(count) + 1n
-  const first = oldest < 0n ? 0n : oldest
+  turns: Turns,
+): Promise<RpcFeeHistory> {
+  const first = larger(chain.oldestNumber(), newest.number - count + 1n)
   const baseFees: bigint[] = []
   const gasUsedRatio: number[] = []
   const rewards: bigint[][] = []
   for (let number = first; number <= newest.number; number++) {
-    const block = chain.block(number)!
-    baseFees.push(block.baseFeePerGas)
-    gasUsedRatio.push(Number((block.gasUsed * 1_000_000n) / block.gasLimit) / 1_000_000)
-    if (percentiles) rewards.push(rewardsOf(chain, block, percentiles))
+    const pause = turns.next()
+    if (pause) await pause
+    const header = chain.header(number)!
+    baseFees.push(header.baseFeePerGas)
+    gasUsedRatio.push(Number((header.gasUsed * 1_000_000n) / header.gasLimit) / 1_000_000)
+    if (percentiles) rewards.push(rewardsOf(chain, header, percentiles))
   }
-  baseFees.push(chain.block(newest.number + 1n)?.baseFeePerGas ?? chain.nextBaseFee())
+  baseFees.push(chain.header(newest.number + 1n)?.baseFeePerGas ?? chain.nextBaseFee())
   return {
     oldestBlock: toQuantity(first),
     baseFeePerGas: baseFees.map(toQuantity),
@@ -49,21 +68,24 @@ export function feeHistory(
 }
 
 /** Tips at the given percentiles of gas, cheapest first. */
-function rewardsOf(chain: ChainView, block: ViewBlock, percentiles: readonly number[]): bigint[] {
-  const receipts = chain.receipts(block.number) ?? []
-  const paid = receipts
-    .map((receipt) => ({ tip: receipt.effectiveGasPrice - block.baseFeePerGas, gas: receipt.gasUsed }))
+function rewardsOf(chain: ChainView, { number, gasUsed, baseFeePerGas }: ViewHeader, percentiles: readonly number[]) {
+  if (percentiles.length === 0) return []
+  const paid = (chain.payments(number) ?? [])
+    .map((one) => ({ tip: one.effectiveGasPrice - baseFeePerGas, gas: one.gasUsed }))
     .sort((a, b) => ascending(a.tip, b.tip))
   if (paid.length === 0) return percentiles.map(() => 0n)
+  // Percentiles ascend: one way through the transactions serves them all.
+  let index = 0
+  let sum = paid[0]!.gas
   return percentiles.map((percentile) => {
-    const threshold = (block.gasUsed * BigInt(Math.round(percentile * 1_000))) / 100_000n
-    let sum = 0n
-    for (const { tip, gas } of paid) {
-      sum += gas
-      if (sum >= threshold) return tip
-    }
-    return paid.at(-1)!.tip
+    const threshold = (gasUsed * BigInt(Math.round(percentile * 1_000))) / 100_000n
+    while (sum < threshold && index < paid.length - 1) sum += paid[++index]!.gas
+    return paid[index]!.tip
   })
+}
+
+function larger(a: bigint, b: bigint): bigint {
+  return a > b ? a : b
 }
 
 function ascending(a: bigint, b: bigint): number {

@@ -8,6 +8,7 @@ import type { RpcLimits } from './limits.ts'
 import { searchLogs } from './log-search.ts'
 import type { RpcMetrics } from './metrics.ts'
 import { overLimit, RpcError } from './rpc-error.ts'
+import type { Turns } from './turns.ts'
 
 type Filter = { askedAtMs: number } & (
   | { readonly kind: 'logs'; readonly query: LogQuery; nextBlock: bigint }
@@ -55,7 +56,7 @@ export class Filters {
   }
 
   /** What is new since the filter was last asked. */
-  async changes(id: Hex): Promise<RpcLog[] | Hash[] | RpcTransaction[]> {
+  async changes(id: Hex, turns: Turns): Promise<RpcLog[] | Hash[] | RpcTransaction[]> {
     const filter = this.#get(id)
     if (filter.kind === 'pending') {
       const hashes = filter.hashes.splice(0)
@@ -72,12 +73,12 @@ export class Filters {
     const to = head < last ? head : last
     if (to < from) return []
     let found: RpcLog[] | Hash[]
-    if (filter.kind === 'blocks') found = this.#hashes(from, to)
+    if (filter.kind === 'blocks') found = await this.#hashes(from, to, turns)
     else {
       const { query } = filter
       const first = typeof query.fromBlock === 'bigint' && query.fromBlock > from ? query.fromBlock : from
       const end = typeof query.toBlock === 'bigint' && query.toBlock < to ? query.toBlock : to
-      found = await searchLogs(this.#chain, query, first, end, this.#limits)
+      found = await searchLogs(this.#chain, query, first, end, this.#limits, turns)
     }
     // Asked twice at once, both get the same answer; the place moves once.
     if (filter.nextBlock === from) filter.nextBlock = to + 1n
@@ -109,11 +110,13 @@ export class Filters {
     this.#counted()
   }
 
-  #hashes(from: bigint, to: bigint): Hash[] {
+  async #hashes(from: bigint, to: bigint, turns: Turns): Promise<Hash[]> {
     const hashes: Hash[] = []
     for (let number = from; number <= to; number++) {
-      const block = this.#chain.block(number)
-      if (block) hashes.push(block.hash)
+      const pause = turns.next()
+      if (pause) await pause
+      const header = this.#chain.header(number)
+      if (header) hashes.push(header.hash)
     }
     return hashes
   }

@@ -1,6 +1,6 @@
 import { bytesToHex } from '@cumulus/bytes'
 import type { RpcBlock, RpcLog, RpcTransaction, RpcTransactionReceipt } from 'viem'
-import type { Hash, Hex, PlacedLog, ViewBlock, ViewReceipt, ViewTransaction } from './chain-view.ts'
+import type { Hash, Hex, PlacedLog, ViewBlock, ViewHeader, ViewReceipt, ViewTransaction } from './chain-view.ts'
 
 const ZERO_NONCE = '0x0000000000000000'
 /** keccak256(rlp([])): no block of ours has uncles. */
@@ -29,7 +29,7 @@ export function formatBlock(block: ViewBlock, full: boolean): RpcBlock {
 }
 
 /** What `newHeads` sends: the header without what stands in the body. */
-export function formatHeader(block: ViewBlock): Record<string, unknown> {
+export function formatHeader(block: ViewHeader): Record<string, unknown> {
   return {
     number: toQuantity(block.number),
     hash: block.hash,
@@ -136,7 +136,7 @@ export function formatReceipt(
   }
 }
 
-export function formatLog(log: PlacedLog, block: ViewBlock): RpcLog {
+export function formatLog(log: PlacedLog, block: ViewHeader): RpcLog {
   return {
     address: log.address,
     topics: [...log.topics] as [] | [Hash, ...Hash[]],

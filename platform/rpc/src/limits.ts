@@ -8,9 +8,11 @@ export interface RpcLimits {
   readonly batchLengthMax: number
   /** Answers of one batch, together. A request whose answer would pass it gets an error instead. */
   readonly batchResponseBytesMax: number
+  /** A batch may take this long; what is left of it then gets errors. */
+  readonly batchMsMax: number
   /** One answer. */
   readonly responseBytesMax: number
-  /** Answers over HTTP that their askers have not read yet, together. */
+  /** Answers that their askers have not read yet, together. */
   readonly responseBytesTotalMax: number
   /** An answer must have been read within this time, or the connection is closed. */
   readonly responseTimeoutMs: number
@@ -24,9 +26,10 @@ export interface RpcLimits {
   readonly logCountMax: number
   /** Data of the logs in one answer: 8 MiB become 16 MiB of hex. */
   readonly logBytesMax: number
-  /** Log searches that run at once, taking turns; and that wait. */
+  /** Log searches and fee histories that run at once, taking turns; that wait; and how long one may take. */
   readonly searchesAtOnceMax: number
   readonly searchesWaitingMax: number
+  readonly searchMsMax: number
   /** Addresses, or alternatives of one topic, in one filter. */
   readonly filterAlternativesMax: number
   /** Filters installed by `eth_new…Filter`, on the whole server. */
@@ -73,6 +76,7 @@ export const defaultLimits: RpcLimits = {
   bodyBytesTotalMax: 128 * 2 ** 20,
   batchLengthMax: 100,
   batchResponseBytesMax: 25 * 2 ** 20,
+  batchMsMax: 30_000,
   responseBytesMax: 64 * 2 ** 20,
   responseBytesTotalMax: 256 * 2 ** 20,
   responseTimeoutMs: 60_000,
@@ -83,6 +87,7 @@ export const defaultLimits: RpcLimits = {
   logBytesMax: 8 * 2 ** 20,
   searchesAtOnceMax: 4,
   searchesWaitingMax: 256,
+  searchMsMax: 10_000,
   filterAlternativesMax: 1_000,
   filtersMax: 1_000,
   filterBacklogMax: 10_000,

@@ -1,14 +1,11 @@
-import { setImmediate } from 'node:timers/promises'
 import type { RpcLog } from 'viem'
 import { BloomQuery } from './bloom.ts'
-import type { ChainView, ViewBlock, ViewLog } from './chain-view.ts'
+import type { ChainView, ViewHeader, ViewLog } from './chain-view.ts'
 import type { LogFilter } from './decode.ts'
 import { formatLog } from './format.ts'
 import type { RpcLimits } from './limits.ts'
 import { overLimit } from './rpc-error.ts'
-
-/** Blooms looked at before other work gets its turn. */
-const BLOCKS_PER_TURN = 256
+import type { Turns } from './turns.ts'
 
 export function matches(filter: LogFilter, log: ViewLog): boolean {
   if (filter.addresses && !filter.addresses.has(log.address)) return false
@@ -22,9 +19,10 @@ export function matches(filter: LogFilter, log: ViewLog): boolean {
 type LogAnswerLimits = Pick<RpcLimits, 'logCountMax' | 'logBytesMax'>
 
 /**
- * Logs of blocks `from` to `to`, both included, in order.
+ * Logs of blocks `from` to `to`, both included, in order. A block whose bloom speaks against it costs 256 bytes; of one
+ * that may match the receipts are decoded, which can take tens of ms, so others get their turn by time.
  *
- * @throws RpcError LIMIT_EXCEEDED once there are too many
+ * @throws RpcError LIMIT_EXCEEDED once there are too many, or time is up
  */
 export async function searchLogs(
   chain: ChainView,
@@ -32,22 +30,19 @@ export async function searchLogs(
   from: bigint,
   to: bigint,
   { logCountMax, logBytesMax }: LogAnswerLimits,
-  signal?: AbortSignal,
+  turns: Turns,
 ): Promise<RpcLog[]> {
   const bloom = new BloomQuery(filter)
   const found: RpcLog[] = []
   let bytes = 0
-  let looked = 0
   for (let number = from; number <= to; number++) {
-    if (++looked % BLOCKS_PER_TURN === 0) {
-      await setImmediate()
-      signal?.throwIfAborted()
-    }
+    const pause = turns.next()
+    if (pause) await pause
     const bits = chain.bloom(number)
     if (!bits || !bloom.mayMatch(bits)) continue
-    const block = chain.block(number)
-    if (!block) continue
-    for (const log of logsOfBlock(chain, block, filter)) {
+    const header = chain.header(number)
+    if (!header) continue
+    for (const log of logsOfBlock(chain, header, filter)) {
       bytes += log.data.length / 2
       found.push(log)
     }
@@ -65,9 +60,9 @@ export async function searchLogs(
 }
 
 /** Matching logs of one block. */
-export function logsOfBlock(chain: ChainView, block: ViewBlock, filter: LogFilter): RpcLog[] {
+export function logsOfBlock(chain: ChainView, header: ViewHeader, filter: LogFilter): RpcLog[] {
   return chain
-    .logs(block.number)
+    .logs(header.number)
     .filter((log) => matches(filter, log))
-    .map((log) => formatLog(log, block))
+    .map((log) => formatLog(log, header))
 }

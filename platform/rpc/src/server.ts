@@ -34,7 +34,7 @@ interface RpcServerInit {
   readonly access?: Partial<AccessRules>
   /** Verification of contract sources, by `/api`; without it that part of the API is refused. */
   readonly verification?: VerifierInit
-  /** ms since any fixed moment; for filters that nobody asks. */
+  /** ms since any fixed moment; for filters that nobody asks, and batches that take long. */
   readonly nowMs?: () => number
   readonly signal?: AbortSignal
 }
@@ -83,12 +83,14 @@ class HttpRpcServer implements RpcServer {
     this.#health = health
     this.#unread = new UnreadAnswers(limits.responseBytesTotalMax, this.#metrics)
     this.#traffic = new HttpTraffic(limits, this.#metrics, this.#unread)
-    this.#filters = new Filters(chain, limits, this.#metrics, init.nowMs ?? (() => performance.now()))
+    const nowMs = init.nowMs ?? (() => performance.now())
+    this.#filters = new Filters(chain, limits, this.#metrics, nowMs)
     this.#dispatcher = new Dispatcher(
       createMethods(new MethodContext(chain, limits, this.#filters)),
       limits,
       this.#metrics,
       log,
+      nowMs,
     )
     this.#verifier = init.verification && new Verifier(init.verification, log)
     this.#api = new EtherscanApi({

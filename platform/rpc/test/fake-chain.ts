@@ -18,6 +18,7 @@ import type {
   ViewReceipt,
   ViewTransaction,
 } from '../src/chain-view.ts'
+import { RpcError } from '../src/rpc-error.ts'
 
 export const alice: Address = `0x${'a1'.repeat(20)}`
 export const token: Address = `0x${'70'.repeat(20)}`
@@ -118,9 +119,9 @@ export class FakeChain implements ChainView {
     return block
   }
 
-  waiting(from: Address | undefined): PendingContent {
-    const mine = from === undefined || from === alice ? this.waitingTransactions : []
-    return { pending: new Map([[alice, mine.slice(0, 1)]]), queued: new Map([[alice, mine.slice(1)]]) }
+  waiting(from: Address): PendingContent {
+    const mine = from === alice ? this.waitingTransactions : []
+    return { pending: mine.slice(0, 1), queued: mine.slice(1) }
   }
 
   announce(hash: Hash): void {
@@ -134,8 +135,22 @@ export class FakeChain implements ChainView {
   head = () => this.blocks.at(-1)!.block
   finalizedNumber = () => this.head().number
   nextBaseFee = () => 21n
-  block = (number: bigint) => this.blocks[Number(number)]?.block
-  bloom = (number: bigint) => this.block(number)?.logsBloom
+  /** The first block that is kept; replaced by tests. */
+  oldest = 0n
+  oldestNumber = () => this.oldest
+  block = (number: bigint) => {
+    this.decoded.push(number)
+    return this.header(number)
+  }
+  /** As of a node that began with a snapshot: what lies before it is an error. */
+  header = (number: bigint) => {
+    if (number < this.oldest) throw new RpcError('NOT_FOUND', `block ${number} is not kept here`)
+    return this.blocks[Number(number)]?.block
+  }
+  /** Blocks that were decoded as a whole. */
+  decoded: bigint[] = []
+  payments = (number: bigint) => this.blocks[Number(number)]?.receipts
+  bloom = (number: bigint) => this.header(number)?.logsBloom
   numberOf = (hash: Hash) => this.blocks.find(({ block }) => block.hash === hash)?.block.number
   raw = (number: bigint) =>
     this.block(number) && {
@@ -195,6 +210,7 @@ export class FakeChain implements ChainView {
   readonly pending: PendingView = {
     counts: () => ({ pending: 2, queued: 1 }),
     bytes: 300,
+    senders: () => [alice],
     content: (from) => this.waiting(from),
     transaction: (hash) => this.waitingTransactions.find((one) => one.hash === hash),
     nextNonce: () => 5n,

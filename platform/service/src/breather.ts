@@ -4,8 +4,9 @@ import { setImmediate } from 'node:timers/promises'
 const TURN_MS = 15
 
 /**
- * What a ledger asks in the middle of its work: undefined to go on, or what to wait for first. Sockets are read and
- * timers run in between, so that an expensive call or a full chain block holds nobody up.
+ * What work asks in its middle: undefined to go on, or what to wait for first. Sockets are read and timers run in
+ * between, so that an expensive call or a full chain block holds nobody up. Shared by several pieces of work, it bounds
+ * what they do together; whoever waited then asks again, for another may have used up the turn.
  */
 export function createBreather(nowMs: () => number = () => performance.now()): () => Promise<void> | undefined {
   let sinceMs = nowMs()

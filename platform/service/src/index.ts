@@ -1,5 +1,6 @@
 export { type AdminServer, type HealthReport, startAdminServer } from './admin-server.ts'
 export { Deferred, limitConcurrency, retry, sleep } from './async.ts'
+export { createBreather } from './breather.ts'
 export { readJsonFile, writeFileAtomic } from './files.ts'
 export { createLogger, type LogFields, type Logger, type LogLevel } from './logger.ts'
 export { Counter, createMetrics, Gauge, Histogram, type Metrics } from './metrics.ts'

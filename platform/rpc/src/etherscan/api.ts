@@ -204,16 +204,18 @@ export class EtherscanApi {
     if (closest !== 'before' && closest !== 'after') throw new ApiError('closest must be before or after')
     const wanted = BigInt(timestamp!)
     const head = this.#chain.head().number
-    let [low, high] = [0n, head + 1n]
+    // What lies before a snapshot was never here: as if the chain began with it.
+    const oldest = this.#chain.oldestNumber()
+    let [low, high] = [oldest, head + 1n]
     // The first block that is later than wanted (or not before it) lies in low..high.
     while (low < high) {
       const middle = (low + high) / 2n
-      const time = this.#chain.block(middle)!.timestamp
+      const time = this.#chain.header(middle)!.timestamp
       if (closest === 'before' ? time > wanted : time >= wanted) high = middle
       else low = middle + 1n
     }
     const found = closest === 'before' ? low - 1n : low
-    if (found < 0n || found > head) throw new ApiError('Error! No closest block found')
+    if (found < oldest || found > head) throw new ApiError('Error! No closest block found')
     return found.toString()
   }
 }

@@ -1,9 +1,10 @@
 import { CallQueue } from '../call-queue.ts'
-import type { ChainView, Hash, StateView, ViewBlock } from '../chain-view.ts'
+import type { ChainView, Hash, StateView, ViewBlock, ViewHeader } from '../chain-view.ts'
 import { type BlockReference, blockReference, type Decoder, optional } from '../decode.ts'
 import type { Filters } from '../filters.ts'
 import type { RpcLimits } from '../limits.ts'
 import { overLimit, RpcError } from '../rpc-error.ts'
+import { Turns } from '../turns.ts'
 
 /** A block parameter that may be left out. */
 export const latest: Decoder<BlockReference> = (value, name) => optional(blockReference)(value, name) ?? 'latest'
@@ -15,6 +16,7 @@ export class MethodContext {
   readonly filters: Filters
   /** Whatever executes contract code waits here for its turn. */
   readonly calls: CallQueue
+  /** Whatever looks at many blocks. */
   readonly searches: CallQueue
   readonly traces: CallQueue
   /** Wall clock. */
@@ -54,8 +56,20 @@ export class MethodContext {
     return number === undefined ? undefined : this.chain.block(number)
   }
 
+  headerAt(reference: BlockReference): ViewHeader | undefined {
+    const number = this.numberOf(reference)
+    return number === undefined ? undefined : this.chain.header(number)
+  }
+
   blockOf(hash: Hash): ViewBlock | undefined {
     return this.blockAt({ hash })
+  }
+
+  /** @throws RpcError NOT_FOUND */
+  requireHeader(reference: BlockReference): ViewHeader {
+    const header = this.headerAt(reference)
+    if (!header) throw new RpcError('NOT_FOUND', 'header not found: there is no such block (yet)')
+    return header
   }
 
   /** @throws RpcError NOT_FOUND */
@@ -91,7 +105,22 @@ export class MethodContext {
     return this.calls.run(() => withinTime(work, this.limits.callMsMax, signal), signal)
   }
 
-  /** The same, watched: much slower, so one at a time, with more time. */
+  /**
+   * Looks at many blocks, when its turn comes, step by step, for as long as it may.
+   *
+   * @param signal of the asker
+   * @throws RpcError LIMIT_EXCEEDED
+   */
+  search<Value>(work: (turns: Turns) => Promise<Value>, signal: AbortSignal): Promise<Value> {
+    return this.searches.run(() => work(this.turns(signal)), signal)
+  }
+
+  turns(signal: AbortSignal): Turns {
+    const advice = 'ask for less at a time'
+    return new Turns({ limit: 'search_time', msMax: this.limits.searchMsMax, advice, signal })
+  }
+
+  /** `execute`, watched: much slower, so one at a time, with more time. */
   trace<Value>(work: (signal: AbortSignal) => Promise<Value>, signal: AbortSignal): Promise<Value> {
     return this.traces.run(() => withinTime(work, this.limits.traceMsMax, signal), signal)
   }

@@ -12,9 +12,9 @@ export function logMethods(context: MethodContext): MethodTable {
 
   const logs = async (wanted: LogQuery, signal: AbortSignal): Promise<RpcLog[]> => {
     if (wanted.blockHash) {
-      const block = context.blockOf(wanted.blockHash)
-      if (!block) throw new RpcError('NOT_FOUND', `unknown block ${wanted.blockHash}`)
-      const found = logsOfBlock(chain, block, wanted)
+      const header = context.headerAt({ hash: wanted.blockHash })
+      if (!header) throw new RpcError('NOT_FOUND', `unknown block ${wanted.blockHash}`)
+      const found = logsOfBlock(chain, header, wanted)
       if (found.length > limits.logCountMax)
         throw overLimit('log_count', `the block has more than ${limits.logCountMax} such logs`)
       return found
@@ -32,7 +32,7 @@ export function logMethods(context: MethodContext): MethodTable {
         `the range has ${end - from + 1n} blocks, at most ${limits.logRangeBlocksMax} are searched at a time`,
       )
     }
-    return await context.searches.run(() => searchLogs(chain, wanted, from, end, limits, signal), signal)
+    return await context.search((turns) => searchLogs(chain, wanted, from, end, limits, turns), signal)
   }
 
   return {
@@ -40,7 +40,10 @@ export function logMethods(context: MethodContext): MethodTable {
     ...method('eth_newFilter', [query], ([wanted]) => filters.addLogs(wanted)),
     ...method('eth_newBlockFilter', [], () => filters.addBlocks()),
     ...method('eth_newPendingTransactionFilter', [optional(boolean)], ([full]) => filters.addPending(full ?? false)),
-    ...method('eth_getFilterChanges', [hex], async ([id]) => (await filters.changes(id)) as never),
+    ...method('eth_getFilterChanges', [hex], async ([id], { signal }) => {
+      const changes = await context.search((turns) => filters.changes(id, turns), signal)
+      return changes as never
+    }),
     ...method('eth_getFilterLogs', [hex], async ([id], { signal }) => (await logs(filters.query(id), signal)) as never),
     ...method('eth_uninstallFilter', [hex], ([id]) => filters.remove(id)),
   }

@@ -75,7 +75,7 @@ export function stateMethods(context: MethodContext): MethodTable {
       'eth_getProof',
       [address, list(slot, limits.proofKeysMax), latest],
       async ([of, keys, at], { signal }) => {
-        const proof = await context.execute(async () => context.stateAt(at).proof(of, keys), signal)
+        const proof = await context.execute(async (limited) => context.stateAt(at).proof(of, keys, limited), signal)
         return {
           address: of,
           balance: toQuantity(proof.balance),

@@ -54,10 +54,9 @@ export class BlockStore {
   }
 
   transaction(hash: Uint8Array): TransactionPlace | undefined {
-    const place = this.#store.get('transaction', hash)
+    const place = this.place(hash)
     if (place === undefined) return undefined
-    const view = new DataView(place.buffer, place.byteOffset, place.byteLength)
-    const [number, index] = [view.getBigUint64(0), view.getUint32(8)]
+    const { number, index } = place
     const { transactions, receipts } = this.content(number)
     const firstLogIndex = receipts.slice(0, index).reduce((count, { logs }) => count + logs.length, 0)
     return {
@@ -69,12 +68,30 @@ export class BlockStore {
     }
   }
 
+  /** Where a transaction stands, without decoding what the block holds. */
+  place(hash: Uint8Array): { number: bigint; index: number } | undefined {
+    const place = this.#store.get('transaction', hash)
+    if (place === undefined) return undefined
+    const view = new DataView(place.buffer, place.byteOffset, place.byteLength)
+    return { number: view.getBigUint64(0), index: view.getUint32(8) }
+  }
+
+  /** As they were signed. */
+  rawTransactions(number: bigint): Uint8Array[] {
+    const body = this.#store.get('body', u64Key(number))?.slice()
+    assert(body !== undefined, `block ${number} is lost`)
+    return decodeRlp(body) as Uint8Array[]
+  }
+
+  receipts(number: bigint): Receipt[] {
+    const stored = this.#store.get('receipts', u64Key(number))?.slice()
+    assert(stored !== undefined, `block ${number} is lost`)
+    return decodeReceipts(stored)
+  }
+
   content(number: bigint): { transactions: Transaction[]; receipts: Receipt[] } {
-    const key = u64Key(number)
-    const [body, stored] = [this.#store.get('body', key)?.slice(), this.#store.get('receipts', key)?.slice()]
-    assert(body !== undefined && stored !== undefined, `block ${number} is lost`)
-    const receipts = decodeReceipts(stored)
-    const transactions = (decodeRlp(body) as Uint8Array[]).map((raw, i) => decodeTransaction(raw, receipts[i]!.sender))
+    const receipts = this.receipts(number)
+    const transactions = this.rawTransactions(number).map((raw, i) => decodeTransaction(raw, receipts[i]!.sender))
     return { transactions, receipts }
   }
 

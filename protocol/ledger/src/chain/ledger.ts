@@ -25,7 +25,7 @@ import { type HashedHeader, hashHeader } from './header.ts'
 import { META } from './keys.ts'
 import { DEFAULT_LIMITS, type LedgerInit, type LedgerModules } from './ledger-init.ts'
 import { type LogFilter, type PlacedLog, placedLogs, queryLogs } from './logs.ts'
-import { consensusReceipt, hookReceipt, indexedRoot } from './receipt.ts'
+import { consensusReceipt, hookReceipt, indexedRoot, type Receipt } from './receipt.ts'
 import { type Trace, type TracerChoice, Tracing, type TransactionTrace } from './tracing.ts'
 
 /** Accounts, and slots of each, that are noted when a block fails. */
@@ -249,6 +249,16 @@ export class Ledger {
     return this.#rules.blocks.transaction(hash)
   }
 
+  /** Where a transaction stands, by its hash. */
+  transactionPlace(hash: Uint8Array): { number: bigint; index: number } | undefined {
+    return this.#rules.blocks.place(hash)
+  }
+
+  /** Receipts of a block, without its transactions; those of module hooks are behind theirs. */
+  receiptsOf(header: HashedHeader): Receipt[] {
+    return this.#rules.blocks.receipts(header.number)
+  }
+
   /**
    * Logs in chain order. Blocks whose bloom speaks against it are skipped unread.
    *
@@ -297,14 +307,31 @@ export class Ledger {
   }
 
   /**
-   * Account and slots with their proofs against the state root of a block (EIP-1186).
+   * Account and slots with their proofs against the state root of a block (EIP-1186). A node of an old state may have to
+   * be looked for in a thousand blocks, so there is a pause before each slot.
    *
-   * @throws LedgerError HISTORIC_STATE, NO_SUCH_BLOCK
+   * @param signal breaks it off; the promise rejects with the signal's reason
+   * @throws LedgerError HISTORIC_STATE, also if the state is given up meanwhile; NO_SUCH_BLOCK
    */
-  async prove(address: Address, slots: readonly bigint[], at?: bigint): Promise<AccountProof> {
+  async prove(
+    address: Address,
+    slots: readonly bigint[],
+    at?: bigint,
+    { signal }: { signal?: AbortSignal } = {},
+  ): Promise<AccountProof> {
     const header = this.#headerAt(at)
     // A trie of its own loads the dozen nodes it needs, and leaves that of the blocks alone.
-    return new StateTrie(this.#history.reader(header.number), header.stateRoot).prove(hexToBytes(address), slots)
+    const trie = new StateTrie(this.#history.reader(header.number), header.stateRoot)
+    const key = hexToBytes(address)
+    const proof = trie.prove(key, [])
+    const storageProofs: AccountProof['storageProofs'][number][] = []
+    for (const slot of slots) {
+      const pause = this.#executing ?? this.#pause()
+      if (pause) await pause
+      signal?.throwIfAborted()
+      storageProofs.push(...trie.prove(key, [slot]).storageProofs)
+    }
+    return { ...proof, storageProofs }
   }
 
   /**

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { equalBytes, hexToBytes } from '@cumulus/bytes'
+import { keccak256 } from '@cumulus/hash'
 import type { Address } from '@cumulus/types'
 import { LedgerError } from '../ledger-error.ts'
 import type { Log } from '../vm/vm.ts'
@@ -66,12 +67,16 @@ export function queryLogs(blocks: BlockStore, filter: LogFilter, { logBlocks, lo
   return found
 }
 
-/** All logs of a block. */
+/** All logs of a block. Of its transactions only the hashes of those that logged are needed: they are not decoded. */
 export function placedLogs(blocks: BlockStore, header: HashedHeader): PlacedLog[] {
-  const { transactions, receipts } = blocks.content(header.number)
+  const receipts = blocks.receipts(header.number)
+  let raws: Uint8Array[] | undefined
   let logIndex = 0
   return receipts.flatMap(({ logs }, transactionIndex) => {
-    const transactionHash = transactions[transactionIndex]?.hash ?? hookTransactionHash(header.number)
+    if (logs.length === 0) return []
+    raws ??= blocks.rawTransactions(header.number)
+    const raw = raws[transactionIndex]
+    const transactionHash = raw ? keccak256(raw) : hookTransactionHash(header.number)
     return logs.map((log) => ({
       ...log,
       blockNumber: header.number,

@@ -59,7 +59,7 @@ export class Tracing {
   ): Promise<TransactionTrace[]> {
     return this.#sandboxes.run(
       parent,
-      async ({ state, vm }) => {
+      async ({ state, vm, pause }) => {
         const block = vmBlock(this.#rules, header)
         const budget = new TraceBudget(this.#traceBytes)
         const traces: TransactionTrace[] = []
@@ -67,6 +67,9 @@ export class Tracing {
         let gasUsed = 0n
         let firstLogIndex = 0
         for (const [index, tx] of transactions.slice(0, range.last + 1).entries()) {
+          // Transfers run no code that would pause by itself, and a block holds thousands.
+          const wait = pause()
+          if (wait) await wait
           const recorder = index < range.first ? undefined : record(choice, budget, state)
           vm.tracer = recorder?.tracer
           const { receipt, result } = await executeTransaction(tx, state, vm, block, gasUsed)

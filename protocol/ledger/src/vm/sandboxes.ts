@@ -7,6 +7,8 @@ import { EthereumVm, type ModuleDispatch } from './ethereum-vm.ts'
 export interface Sandbox {
   readonly state: JournaledState
   readonly vm: EthereumVm
+  /** As the EVM asks it, for work between two messages. Throws the signal's reason once the run is given up. */
+  pause: () => Promise<unknown> | undefined
 }
 
 export interface SandboxesInit {
@@ -57,7 +59,7 @@ export class Sandboxes {
       await this.#pause(signal)
       const sandbox = this.#idle.pop() ?? this.#create()
       sandbox.state.reset(reader)
-      sandbox.vm.pause = () => this.#pause(signal)
+      sandbox.pause = sandbox.vm.pause = () => this.#pause(signal)
       const result = await work(sandbox)
       // Not after a failure, which may leave an EVM in the middle of something.
       sandbox.state.reset(NO_STATE)
@@ -78,7 +80,7 @@ export class Sandboxes {
   #create(): Sandbox {
     const { modules, chainId } = this.#init
     const state = new JournaledState(NO_STATE, STATE_LIMITS)
-    return { state, vm: new EthereumVm(state, modules, chainId) }
+    return { state, vm: new EthereumVm(state, modules, chainId), pause: () => undefined }
   }
 }
 

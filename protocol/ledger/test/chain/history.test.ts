@@ -80,8 +80,12 @@ async function view(ledger: Ledger, cells: Address, at: bigint | undefined) {
 
 const isHistoric = (error: unknown) => error instanceof LedgerError && error.code === 'HISTORIC_STATE'
 
-async function withCells(limits: LedgerLimits = {}, store = new MemoryLedgerStore()) {
-  const { ledger } = await openLedger({ store, limits })
+async function withCells(
+  limits: LedgerLimits = {},
+  store = new MemoryLedgerStore(),
+  pause?: () => Promise<unknown> | undefined,
+) {
+  const { ledger } = await openLedger({ store, limits, pause })
   const { receipts } = await ledger.execute(
     batchOf(ledger, [sign(alice, { nonce: 0n, data: deployer(CELLS), gasLimit: 200_000n })]),
   )
@@ -146,6 +150,33 @@ describe('the state of a past block', () => {
       () => ledger.getBalance(alice.address, number + 1n),
       (error) => error instanceof LedgerError && error.code === 'NO_SUCH_BLOCK',
     )
+  })
+
+  it('is proved slot by slot, with a pause before each: what is old lies in as many places as there are blocks', async () => {
+    let pauses = 0
+    let goneAt = 0
+    const gone = new AbortController()
+    const pause = () => {
+      if (++pauses === goneAt) gone.abort(new Error('gone'))
+      return new Promise((resolve) => setImmediate(resolve))
+    }
+    const { ledger, cells, put } = await withCells({ history: { blocks: 100 } }, undefined, pause)
+    for (let i = 0; i < 20; i++) await put(i, 1)
+    const slots = Array.from({ length: 10 }, (_, i) => BigInt(i))
+    pauses = 10
+    const proof = ledger.prove(cells, slots, 12n)
+    // Blocks go on meanwhile; the proof is of its own.
+    await put(3, 2)
+    const { storageProofs } = await proof
+    assert.ok(pauses >= 20, `${pauses}`)
+    assert.deepEqual(
+      storageProofs.map(({ value }) => value),
+      slots.map((slot) => ledger.getStorage(cells, slot, 12n)),
+    )
+    pauses = 0
+    goneAt = 5
+    await assert.rejects(ledger.prove(cells, slots, 12n, { signal: gone.signal }), /gone/)
+    assert.equal(pauses, 5)
   })
 
   it('is kept for fewer blocks where they would take more bytes than the limit, but always for one', async () => {

@@ -297,6 +297,28 @@ describe('a trace', () => {
     assert.equal((await steps(ledger, hash, { limit: 10 })).structLogs.length, 10)
   })
 
+  it('of a block pauses between transactions that run no code, and is given up there', async () => {
+    let pauses = 0
+    let goneAt = 0
+    const gone = new AbortController()
+    const pause = () => {
+      if (++pauses === goneAt) gone.abort(new Error('gone'))
+      return new Promise((resolve) => setImmediate(resolve))
+    }
+    const { ledger } = await openLedger({ pause })
+    const transfers = Array.from({ length: 10 }, (_, i) =>
+      sign(alice, { nonce: BigInt(i), to: bob.address, value: 1n }),
+    )
+    await ledger.execute(batchOf(ledger, transfers))
+    pauses = 100
+    assert.equal((await ledger.traceBlock(1n, { tracer: 'callTracer' })).length, 10)
+    assert.ok(pauses >= 110, `${pauses}`)
+    pauses = 0
+    goneAt = 7
+    await assert.rejects(ledger.traceBlock(1n, {}, { signal: gone.signal }), /gone/)
+    assert.equal(pauses, 7)
+  })
+
   it('is refused of what the chain does not have, or no longer has the state for', async () => {
     const { ledger } = await openLedger({ limits: { history: { blocks: 2 } } })
     const { hash } = await execute(ledger, { to: bob.address })
