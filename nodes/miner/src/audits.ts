@@ -8,6 +8,8 @@ import { groupId, seat, stripeNumber } from '@cumulus/types'
 import type { ChainRecord, ChainRewards, ChainWorker } from './audit-chain.ts'
 import type { Authority } from './authority.ts'
 import { ChallengeWatcher } from './challenge-watcher.ts'
+import { KeptTags } from './kept-tags.ts'
+import { Losses } from './losses.ts'
 import type { MinerMetrics } from './metrics.ts'
 import type { MinerChain } from './miner-chain.ts'
 import { Prover } from './prover.ts'
@@ -37,6 +39,7 @@ export class Audits {
   readonly tags: TagService
   readonly #parts: AuditsComponents
   readonly #taggers: Taggers
+  readonly #losses: Losses
   readonly #keeper: TagKeeper
   readonly #watcher: ChallengeWatcher
   #record: ChainRecord | undefined
@@ -50,18 +53,36 @@ export class Audits {
     const prover = Prover.shared
     const common = { chain, store, authority, prover, params, podr, metrics, log }
     this.#taggers = new Taggers({ folder: join(init.folder, 'powers'), podr, prover, sessionOf, log })
-    this.tags = new TagService({ store, authority, params, podr, onTags: () => this.#keeper.wake() })
     const taggers = this.#taggers
+    const kept = new KeptTags(store, taggers)
+    this.#losses = new Losses({ chain, store, metrics, log }, init)
+    const losses = this.#losses
+    this.tags = new TagService({
+      store,
+      authority,
+      kept,
+      params,
+      podr,
+      metrics,
+      onTags: () => this.#keeper.wake(),
+    })
     this.#keeper = new TagKeeper(
       {
         ...common,
         taggers,
+        kept,
+        losses,
         take: ({ group, stripe, seat: at }, frame, session) =>
           this.tags.put({ group: groupId(group), stripe: stripeNumber(stripe), seat: seat(at) }, frame, session),
       },
       init,
     )
-    this.#watcher = new ChallengeWatcher({ ...common, taggers, keeper: this.#keeper })
+    this.#watcher = new ChallengeWatcher({ ...common, taggers, kept, losses, keeper: this.#keeper })
+  }
+
+  /** A fragment was found damaged, and is marked. */
+  damaged(): void {
+    this.#losses.wake()
   }
 
   setWorkers(workers: readonly ChainWorker[]): void {
@@ -69,7 +90,7 @@ export class Audits {
   }
 
   async run({ signal }: { signal: AbortSignal }): Promise<void> {
-    await Promise.all([this.#keeper.run({ signal }), this.#watcher.run({ signal })])
+    await Promise.all([this.#keeper.run({ signal }), this.#watcher.run({ signal }), this.#losses.run({ signal })])
   }
 
   /** Asks the chain how audits went and what they brought. */
@@ -92,6 +113,8 @@ export class Audits {
     return {
       tagBacklog: this.#backlog,
       unconfirmedTags: this.#parts.store.status.unconfirmedTags,
+      /** Tags that wait for their check. */
+      offeredTags: this.#parts.store.status.offeredTags,
       /** Whether any of the workers is one whose key no hardware protects. */
       simulated: this.#taggers.all.some(({ isSimulated }) => isSimulated),
       workers: this.#taggers.all.length,

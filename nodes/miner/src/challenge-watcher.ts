@@ -12,23 +12,27 @@ import {
 } from '@cumulus/podr2'
 import { type Logger, sleep } from '@cumulus/service'
 import { type FragmentKey, type SlabStore, StoreError } from '@cumulus/store'
-import { seat as seatNumber } from '@cumulus/types'
+import { type Address, seat as seatNumber } from '@cumulus/types'
 import type { ChainChallenge, ChallengedEvent } from './audit-chain.ts'
 import type { Authority } from './authority.ts'
+import { isSameAccount, type KeptTags } from './kept-tags.ts'
+import type { Losses } from './losses.ts'
 import type { MinerMetrics } from './metrics.ts'
-import type { MinerChain } from './miner-chain.ts'
-import type { Blocks, Prover } from './prover.ts'
+import type { ChainGroup, MinerChain } from './miner-chain.ts'
+import type { TaggerRef } from './proof-protocol.ts'
+import { type Blocks, type Prover, ProverError } from './prover.ts'
 import type { TagKeeper } from './tag-keeper.ts'
-import { decodeTagRecord } from './tag-record.ts'
-import type { Taggers } from './taggers.ts'
+import { PowersUnavailable, type Taggers } from './taggers.ts'
 
 export interface ChallengeWatcherComponents {
   readonly chain: MinerChain
   readonly store: SlabStore
   readonly authority: Authority
   readonly taggers: Taggers
-  readonly keeper: Pick<TagKeeper, 'ask'>
-  readonly prover: Pick<Prover, 'prove'>
+  readonly kept: KeptTags
+  readonly keeper: Pick<TagKeeper, 'recover'>
+  readonly losses: Pick<Losses, 'add'>
+  readonly prover: Pick<Prover, 'prove' | 'check'>
   readonly params: Params
   readonly podr: PodrParams
   readonly metrics: MinerMetrics
@@ -48,8 +52,8 @@ export interface ProofReport {
 }
 
 /**
- * `submitted`: the chain has the proof · `void`: all that was asked for is released · `lost`: a fragment is damaged or gone, so
- * there is no honest proof · `late`: the window closed first · `over`: it had been answered, or was no longer open.
+ * `submitted`: the chain has the proof · `void`: all that was asked for is released, or tagged by another worker now ·
+ * `lost`: a fragment or its tags are damaged or gone, so there is no honest proof · `late`: the window closed first · `over`: it had been answered, or was no longer open.
  */
 export type ProofOutcome = 'submitted' | 'void' | 'lost' | 'late' | 'over'
 
@@ -65,15 +69,23 @@ class Lost extends Error {
   }
 }
 
+/** Fragments of the challenge whose tags are wrong or gone; the worker was asked for them. */
+class Untagged extends Error {
+  readonly keys: readonly FragmentKey[]
+  constructor(keys: readonly FragmentKey[]) {
+    super(`tags of ${keys.length} fragments of the challenge are missing and were asked for`)
+    this.keys = keys
+  }
+}
+
 /** Between two tries to answer. */
 const RETRY_MS = 500
 /** Between two looks whether a challenge is open that no event told of: a third of the window, at most. */
 const LOOK_MS_MAX = 15_000
 /** Whether the window is over the chain says, whose clock may be another one. If it says nothing, it is over after so many. */
 const WINDOWS_MAX = 10
-/** Share of the window in which a damaged fragment may still be mended by a gateway. */
-const MENDING_SHARE = 0.5
-const STRIPES_PER_WORD = 256
+/** Share of the window in which the worker may still bring tags. */
+const TAGS_SHARE = 0.5
 
 /**
  * Answers every challenge of the own miner within its window. What is open is always read from the chain itself: at the
@@ -183,14 +195,14 @@ export class ChallengeWatcher {
     const windowMs = params.audit.windowSlots * params.slotMs
     const startedAtMs = performance.now()
     let reason = ''
-    let reported: readonly FragmentKey[] = []
+    let isLost = false
     while (performance.now() - startedAtMs < WINDOWS_MAX * windowMs) {
       try {
         const known = await chain.challenge()
         const isOpen = known?.state === 'open' && equalBytes(known.seed, event.seed)
         if (known && !isOpen) {
           if (known.state !== 'missed') return { outcome: 'over' }
-          return { outcome: reported.length > 0 ? 'lost' : 'late', reason }
+          return { outcome: isLost ? 'lost' : 'late', reason }
         }
         return { outcome: await this.#try(event, signal) }
       } catch (error) {
@@ -198,34 +210,55 @@ export class ChallengeWatcher {
         const before = reason
         reason = (error as Error).message
         if (reason !== before) log.warn('a try to answer a challenge failed', { epoch: event.epoch, error })
-        if (error instanceof Lost && performance.now() - startedAtMs > windowMs * MENDING_SHARE) {
-          // What is gone is gone: said now, it is audited no more, and the next challenge can be passed.
-          reported = await this.#report(error.keys, reported)
+        const isGivenUp = error instanceof Untagged && performance.now() - startedAtMs > windowMs * TAGS_SHARE
+        if (error instanceof Lost || isGivenUp) {
+          // Said now, it is audited no more, and the next challenge can be passed. This one too, if it is mended in time.
+          for (const key of error.keys) this.#parts.losses.add(key)
+          isLost = true
         }
       }
       await sleep(RETRY_MS, signal)
     }
-    return { outcome: reported.length > 0 ? 'lost' : 'late', reason }
+    return { outcome: isLost ? 'lost' : 'late', reason }
   }
 
-  /** One try: reads, proves, submits. */
+  /** One try: reads, proves, verifies, submits. */
   async #try(event: ChallengedEvent, signal: AbortSignal): Promise<ProofOutcome> {
-    const { chain, taggers, prover, podr } = this.#parts
+    const { chain, prover, podr } = this.#parts
+    const { worker } = event
     const entries = decodeEntries(event.entries)
     const places = await Promise.all(entries.map((entry) => this.#placeOf(entry)))
-    const dropped = await this.#released(places)
+    const tagger = await this.#tagger(worker)
+    const dropped = await this.#dropped(places, worker, tagger !== undefined)
     const answer = { seed: event.seed, entries: event.entries, dropped }
     if (dropped === (1n << BigInt(places.length)) - 1n) {
       await chain.submitProof({ ...answer, proof: new Uint8Array(0) }, signal)
       return 'void'
     }
     const kept = places.filter((_, i) => ((dropped >> BigInt(i)) & 1n) === 0n)
-    await this.#requireAll(kept)
-    const tagger = await taggers.ready(event.worker)
-    const blocks = this.#blocks(kept)
-    const proof = await prover.prove(tagger, { seed: event.seed, places, dropped, params: podr, blocks }, signal)
+    if (!tagger) throw new NotYet(`the powers of TEE worker ${worker} cannot be had`)
+    await this.#requireAll(kept, worker, signal)
+    const blocks = this.#blocks(kept, worker)
+    let proof: Uint8Array
+    try {
+      proof = await prover.prove(tagger, { seed: event.seed, places, dropped, params: podr, blocks }, signal)
+    } catch (error) {
+      if (!isOfTags(error)) throw error
+      throw await this.#withoutWrongTags(kept, worker, tagger, event.seed, signal)
+    }
     await chain.submitProof({ ...answer, proof }, signal)
     return 'submitted'
+  }
+
+  /** Undefined if there is nothing to prove by: the worker has left, or its powers are nowhere. */
+  async #tagger(worker: Address): Promise<TaggerRef | undefined> {
+    try {
+      return await this.#parts.taggers.ready(worker)
+    } catch (error) {
+      if (!(error instanceof PowersUnavailable)) throw error
+      this.#parts.log.debug('there are no powers to prove by', { worker, error })
+      return undefined
+    }
   }
 
   async #placeOf(entry: ChallengedPlace): Promise<BlockPlace> {
@@ -235,40 +268,90 @@ export class ChallengeWatcher {
     return { ...entry, seat: seatNumber(seat) }
   }
 
-  /** Entries whose fragments are not here because their stripes were released since the challenge. */
-  async #released(places: readonly BlockPlace[]): Promise<bigint> {
-    const { store, authority } = this.#parts
+  /**
+   * Entries that the chain lets be left out, of those that cannot be proven: their stripes were released since the challenge,
+   * or another worker has taken their group and the tags went with it.
+   */
+  async #dropped(places: readonly BlockPlace[], worker: Address, isProvable: boolean): Promise<bigint> {
+    const { store, authority, kept } = this.#parts
     let dropped = 0n
+    const isTakers = ({ tagger }: ChainGroup): boolean => !isSameAccount(tagger, worker)
     await Promise.all(
       places.map(async (place, i) => {
-        if (store.info(place)) return
-        const { state } = await authority.freshStripe(place.group, place.stripe)
-        if (state === 'released') dropped |= 1n << BigInt(i)
+        const isHere = store.info(place)?.corrupt === false
+        if (isHere && isProvable && kept.get(place, worker)) return
+        // What says that it is still the old one's is asked again.
+        if (isTakers(await authority.group(place.group, isTakers))) dropped |= 1n << BigInt(i)
+        else if (!store.info(place)) {
+          const { state } = await authority.freshStripe(place.group, place.stripe)
+          if (state === 'released') dropped |= 1n << BigInt(i)
+        }
       }),
     )
     return dropped
   }
 
-  /** Fragments and tags of all places are here and whole, as far as is known. @throws Lost, NotYet */
-  async #requireAll(places: readonly BlockPlace[]): Promise<void> {
-    const { store, keeper } = this.#parts
+  /** Fragments and tags of all places are here and whole, as far as is known. @throws Lost, Untagged */
+  async #requireAll(places: readonly BlockPlace[], worker: Address, signal: AbortSignal): Promise<void> {
+    const { store, kept, keeper } = this.#parts
     const lost = places.filter((place) => store.info(place)?.corrupt !== false)
     if (lost.length > 0) throw new Lost(distinct(lost))
-    const untagged = distinct(places.filter((place) => !store.getTags(place)))
-    const asked = await Promise.all(untagged.map((key) => keeper.ask(key)))
-    if (asked.includes(false)) throw new NotYet('tags of the challenge are missing and were asked for')
+    const untagged: FragmentKey[] = []
+    // One after the other: they are asked for and checked, which is seldom, and a stranger answers.
+    for (const key of distinct(places.filter((place) => !kept.get(place, worker)))) {
+      if (!(await keeper.recover(key, signal))) untagged.push(key)
+    }
+    if (untagged.length > 0) throw new Untagged(untagged)
+  }
+
+  /**
+   * The proof did not hold, and fragments are checked as they are read: so tags have been spoilt since they passed. They are
+   * found by halves and dropped, and the worker is asked for them at the next try.
+   */
+  async #withoutWrongTags(
+    places: readonly BlockPlace[],
+    worker: Address,
+    tagger: TaggerRef,
+    seed: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<Error> {
+    const { store, log, metrics } = this.#parts
+    const bad = distinct(await this.#wrong(places, worker, tagger, seed, signal))
+    for (const key of bad) {
+      const bytes = store.getTags(key)
+      if (bytes) await store.dropTags(key, bytes)
+      log.error('tags that had passed their check are spoilt: they are dropped', { ...key, worker })
+      metrics.tags.inc({ outcome: 'spoilt' })
+    }
+    return bad.length > 0 ? new Untagged(bad) : new NotYet('a proof did not hold, and no tag is to blame')
+  }
+
+  async #wrong(
+    places: readonly BlockPlace[],
+    worker: Address,
+    tagger: TaggerRef,
+    seed: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<readonly BlockPlace[]> {
+    const { prover, podr } = this.#parts
+    const combination = { seed, places, params: podr, blocks: this.#blocks(places, worker) }
+    if (await prover.check(tagger, combination, signal, { isUrgent: true })) return []
+    if (places.length === 1) return places
+    const middle = places.length >> 1
+    const lower = await this.#wrong(places.slice(0, middle), worker, tagger, seed, signal)
+    return [...lower, ...(await this.#wrong(places.slice(middle), worker, tagger, seed, signal))]
   }
 
   /** Reads the ranges of the challenged blocks, and nothing else. */
-  async *#blocks(places: readonly BlockPlace[]): AsyncGenerator<Blocks> {
-    const { store, podr } = this.#parts
+  async *#blocks(places: readonly BlockPlace[], worker: Address): AsyncGenerator<Blocks> {
+    const { store, kept, podr } = this.#parts
     const size = blockBytes(podr)
     for (const place of places) {
       const info = store.info(place)
-      const value = store.getTags(place)
-      if (!info || !value) throw new NotYet('a stripe went while it was being proven')
+      const stored = kept.get(place, worker)
+      if (!info || !stored) throw new NotYet('a stripe went while it was being proven')
       const group = await this.#parts.authority.group(place.group)
-      const tags = tagsOfSeat(decodeTagRecord(value).tags, place.seat, group.peerKeys.length)
+      const tags = tagsOfSeat(stored.record.tags, place.seat, group.peerKeys.length)
       if (tags.length !== this.#blockCount(group.classId) * TAG_BYTES)
         throw new NotYet('tags of another length are kept')
       const tag = tags.slice(place.block * TAG_BYTES, (place.block + 1) * TAG_BYTES)
@@ -299,32 +382,6 @@ export class ChallengeWatcher {
     }
   }
 
-  /** Says on chain that fragments are lost. @returns all that have been reported */
-  async #report(keys: readonly FragmentKey[], before: readonly FragmentKey[]): Promise<readonly FragmentKey[]> {
-    const { chain, log, metrics, store } = this.#parts
-    const fresh = keys.filter(
-      ({ group, stripe }) => !before.some((one) => one.group === group && one.stripe === stripe),
-    )
-    const words = Map.groupBy(fresh, ({ group, stripe }) => `${group}/${Math.floor(stripe / STRIPES_PER_WORD)}`)
-    const reported = [...before]
-    for (const members of words.values()) {
-      const { group, stripe } = members[0]!
-      const first = stripe - (stripe % STRIPES_PER_WORD)
-      const stripes = members.reduce((bits, key) => bits | (1n << BigInt(key.stripe - first)), 0n)
-      try {
-        await chain.reportLoss(group, first, stripes)
-      } catch (error) {
-        log.warn('a loss could not be reported', { group, first, error })
-        continue
-      }
-      for (const key of members) await store.markConfirmed(key, false)
-      log.error('a loss was reported', { group, first, count: members.length })
-      metrics.losses.inc(members.length)
-      reported.push(...members)
-    }
-    return reported
-  }
-
   #blockCount(classId: number): number {
     const { params, podr } = this.#parts
     const kind = Object.values(params.classes).find(({ id }) => id === classId)
@@ -343,6 +400,11 @@ export class ChallengeWatcher {
       }
     }
   }
+}
+
+/** What a wrong tag does to a proof. */
+function isOfTags(error: unknown): boolean {
+  return error instanceof ProverError && (error.code === 'PROOF_WRONG' || error.code === 'MALFORMED_TAG')
 }
 
 function distinct(places: readonly FragmentKey[]): FragmentKey[] {

@@ -34,6 +34,8 @@ export interface FrameServiceComponents {
   readonly logs: AppendLogs
   readonly authority: Authority
   readonly tags: TagService
+  /** Somebody came upon a damaged fragment. */
+  readonly onDamaged: () => void
   readonly identity: PeerIdentity
   readonly params: Params
   readonly metrics: MinerMetrics
@@ -59,6 +61,7 @@ export class FrameService {
   readonly #logs: AppendLogs
   readonly #authority: Authority
   readonly #tags: TagService
+  readonly #onDamaged: () => void
   readonly #identity: PeerIdentity
   readonly #params: Params
   readonly #metrics: MinerMetrics
@@ -69,6 +72,7 @@ export class FrameService {
     this.#logs = components.logs
     this.#authority = components.authority
     this.#tags = components.tags
+    this.#onDamaged = components.onDamaged
     this.#identity = components.identity
     this.#params = components.params
     this.#metrics = components.metrics
@@ -238,7 +242,10 @@ export class FrameService {
       } catch (error) {
         const refusal = asRefusal(error)
         this.#metrics.requests.inc({ op, code: refusal?.code ?? 'INTERNAL' })
-        if (refusal?.code === 'FRAGMENT_CORRUPT') this.#metrics.corrupt.inc()
+        if (refusal?.code === 'FRAGMENT_CORRUPT') {
+          this.#metrics.corrupt.inc()
+          this.#onDamaged()
+        }
         if (!refusal || refusal.code === 'IO_FAILED') {
           this.#log.error('a request failed', { op, peer: session.peerId, error })
         } else {

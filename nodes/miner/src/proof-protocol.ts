@@ -41,7 +41,7 @@ export type ProofQuestion =
       readonly bytes: Uint8Array<ArrayBuffer>
       readonly tags: Uint8Array
     }
-  /** The proof, or whether all tags are right. */
+  /** The proof, which holds, or whether all tags are right. */
   | { readonly op: 'finish'; readonly tagger: TaggerRef }
 
 export type ProofAnswer =

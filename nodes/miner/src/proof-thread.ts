@@ -2,6 +2,7 @@ import { constants, setPriority } from 'node:os'
 import { parentPort } from 'node:worker_threads'
 import {
   blockBytes,
+  type Challenge,
   challengeOver,
   decodePowers,
   decodeTaggerKey,
@@ -10,6 +11,7 @@ import {
   TagCheck,
   type TaggerKey,
   trustedDecodePowers,
+  verify,
   withoutEntries,
 } from '@cumulus/podr2'
 import { type ProofAnswer, type ProofQuestion, TAGGERS_MAX, type TaggerRef } from './proof-protocol.ts'
@@ -27,7 +29,7 @@ const powersOf = new Map<string, Powers>()
 const keys = new Map<string, TaggerKey>()
 
 type Task = { readonly sectorBytes: number } & (
-  | { readonly what: 'proof'; readonly builder: ProofBuilder }
+  | { readonly what: 'proof'; readonly builder: ProofBuilder; readonly challenge: Challenge }
   | { readonly what: 'check'; readonly builder: TagCheck }
 )
 let task: Task | undefined
@@ -64,7 +66,7 @@ function answerTo(question: ProofQuestion): Uint8Array | boolean | undefined {
       const sectorBytes = blockBytes(params)
       task =
         what === 'proof'
-          ? { what, sectorBytes, builder: new ProofBuilder(challenge) }
+          ? { what, sectorBytes, challenge, builder: new ProofBuilder(challenge) }
           : { what, sectorBytes, builder: new TagCheck(challenge) }
       return undefined
     }
@@ -82,8 +84,12 @@ function answerTo(question: ProofQuestion): Uint8Array | boolean | undefined {
       task = undefined
       const powers = powersOf.get(question.tagger.powersHash.toHex())
       if (!powers) throw new Error('the powers of this tagger are not here')
-      if (done.what === 'proof') return done.builder.finish(powers)
-      return done.builder.holds({ key: keyOf(question.tagger), powers })
+      const key = keyOf(question.tagger)
+      if (done.what === 'check') return done.builder.holds({ key, powers })
+      const proof = done.builder.finish(powers)
+      // A wrong one that is sent counts as a failure of this miner, whoever's tag is to blame.
+      if (verify({ proof, challenge: done.challenge, key }).ok) return proof
+      throw Object.assign(new Error('the proof does not hold'), { code: 'PROOF_WRONG' })
     }
   }
 }

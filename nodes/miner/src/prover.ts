@@ -81,14 +81,26 @@ export class Prover {
     })
   }
 
-  /** The proof of a challenge, 128 bytes. @throws ProverError, and what `blocks` throws */
+  /**
+   * The proof of a challenge, 128 bytes, verified as a validator will: 31 ms at c = 100, beside some 200 ms for the proof.
+   *
+   * @throws ProverError PROOF_WRONG or MALFORMED_TAG if a tag is wrong, and what `blocks` throws
+   */
   prove(tagger: TaggerRef, combination: Combination, signal: AbortSignal): Promise<Uint8Array> {
     return this.#exclusively(true, () => this.#combine('proof', tagger, combination, signal)) as Promise<Uint8Array>
   }
 
-  /** Whether tags that came from elsewhere are right. @throws ProverError, and what `blocks` throws */
-  check(tagger: TaggerRef, combination: Combination, signal: AbortSignal): Promise<boolean> {
-    return this.#exclusively(false, () => this.#combine('check', tagger, combination, signal)) as Promise<boolean>
+  /**
+   * Whether tags that came from elsewhere are right. @throws ProverError, and what `blocks` throws
+   * @param init.isUrgent a challenge waits for it
+   */
+  check(
+    tagger: TaggerRef,
+    combination: Combination,
+    signal: AbortSignal,
+    { isUrgent = false }: { readonly isUrgent?: boolean } = {},
+  ): Promise<boolean> {
+    return this.#exclusively(isUrgent, () => this.#combine('check', tagger, combination, signal)) as Promise<boolean>
   }
 
   async #combine(

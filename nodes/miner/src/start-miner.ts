@@ -177,6 +177,7 @@ class Miner implements RunningRole {
       logs,
       authority: this.#authority,
       tags: this.#audits.tags,
+      onDamaged: () => this.#audits.damaged(),
       identity,
       params,
       metrics: this.#metrics,
@@ -188,7 +189,13 @@ class Miner implements RunningRole {
     this.#workerLinks = new RegisterLinks('tee-worker', dialling)
     this.#scrubber = new Scrubber(
       { store, log },
-      { bytesPerSecond: tuning.scrubBytesPerSecond, onCorrupt: () => this.#metrics.corrupt.inc() },
+      {
+        bytesPerSecond: tuning.scrubBytesPerSecond,
+        onCorrupt: () => {
+          this.#metrics.corrupt.inc()
+          this.#audits.damaged()
+        },
+      },
     )
     this.#metrics.direct.set({ account: chain.account }, store.direct ? 1 : 0)
     this.#useGateways(parts.gateways)

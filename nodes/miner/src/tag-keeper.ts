@@ -7,10 +7,12 @@ import { type Logger, sleep } from '@cumulus/service'
 import { type FragmentKey, type SlabStore, StoreError } from '@cumulus/store'
 import { type Address, groupId, seat, stripeNumber } from '@cumulus/types'
 import type { Authority } from './authority.ts'
+import { isSameAccount, type KeptTags, type StoredTags } from './kept-tags.ts'
+import { type Losses, nameOf, wordOf } from './losses.ts'
 import type { MinerMetrics } from './metrics.ts'
 import type { MinerChain } from './miner-chain.ts'
 import type { Blocks, Prover } from './prover.ts'
-import { decodeTagRecord, type TagRecord } from './tag-record.ts'
+import { encodeTagRecord, keyIdOf } from './tag-record.ts'
 import { PowersUnavailable, type Taggers } from './taggers.ts'
 
 export interface TagKeeperComponents {
@@ -18,6 +20,8 @@ export interface TagKeeperComponents {
   readonly store: SlabStore
   readonly authority: Authority
   readonly taggers: Taggers
+  readonly kept: KeptTags
+  readonly losses: Pick<Losses, 'add'>
   readonly prover: Pick<Prover, 'check' | 'isProofWaiting'>
   /** Checks and keeps tags that were asked for. */
   readonly take: (key: FragmentKey, frame: FrameMessage, session: Session) => Promise<unknown>
@@ -40,8 +44,6 @@ export interface TagKeeperInit {
 const BATCH_MAX = 32
 /** Fragments looked at for a batch: what cannot be checked now must not hide what can. */
 const SCANNED_MAX = 4_096
-/** What one chain word says. */
-const STRIPES_PER_WORD = 256
 const GATHER_MS = 1_000
 const RECONCILE_MS = 10 * 60_000
 /** After what could not be done: no powers, no chain, no session with the worker. */
@@ -49,23 +51,25 @@ const RETRY_MS = 15_000
 /** Lost tags asked for in one comparison. */
 const ASKED_MAX = 64
 const ASK_MS = 5_000
+/** Tags that the worker has not given after so many comparisons are given up: the fragment is neither audited nor paid for. */
+const COMPARISONS_TO_GIVE_UP = 4
 
-interface Candidate {
+interface Candidate extends StoredTags {
   readonly key: FragmentKey
-  readonly record: TagRecord
 }
 
 /**
  * Says on chain which fragments this miner can prove: never before it has checked their tags in full, since a wrong tag
- * would fail an honest proof. Tags that are wrong are dropped, and the worker makes them again or loses its name.
+ * would fail an honest proof. Only tags that have passed are kept, and only the bytes that were checked: what comes meanwhile waits for a
+ * check of its own. Wrong ones are dropped, and the worker makes them again or loses its name.
  */
 export class TagKeeper {
   readonly #parts: TagKeeperComponents
   readonly #gatherMs: number
   readonly #reconcileMs: number
   readonly #retryMs: number
-  /** Tags that passed the check and are not on chain yet. */
-  readonly #checked = new Set<string>()
+  /** Tags that the chain counts on and that are gone: in how many comparisons. */
+  #missing = new Map<string, number>()
   #news = Promise.withResolvers<void>()
 
   constructor(parts: TagKeeperComponents, init: TagKeeperInit = {}) {
@@ -107,62 +111,68 @@ export class TagKeeper {
 
   /** One batch: checked, and said on chain. @returns fragments that are settled now, one way or the other */
   async confirmSome(signal: AbortSignal): Promise<number> {
-    const { store } = this.#parts
+    const settled = await this.#checkSome(signal)
+    return settled + (await this.#confirmChecked(signal))
+  }
+
+  /** Checks what was offered: what passes is kept, the rest refused. Until then it touches nothing that is kept. */
+  async #checkSome(signal: AbortSignal): Promise<number> {
+    const { store, kept } = this.#parts
     const byTagger = new Map<Address, Candidate[]>()
     let settled = 0
     let scanned = 0
-    for (const key of store.unconfirmedKeys()) {
+    for (const key of store.offeredKeys()) {
       if (++scanned > SCANNED_MAX) break
-      const candidate = await this.#candidate(key)
-      if (candidate === 'useless') {
-        await store.dropTags(key)
-        settled++
-      } else if (candidate !== 'not now') {
-        const { tagger } = candidate.record
+      const bytes = store.offeredTags(key)
+      const stored = kept.offered(key)
+      const state = stored ? await this.#stateOf(key, stored) : 'useless'
+      if (state === 'useless' && bytes) {
+        if (await store.refuseTags(key, bytes)) settled++
+      } else if (stored && state === 'good') {
+        const { tagger } = stored.record
         const batch = byTagger.get(tagger) ?? []
         byTagger.set(tagger, batch)
-        if (batch.push(candidate) === BATCH_MAX) break
+        if (batch.push({ key, ...stored }) === BATCH_MAX) break
       }
     }
     for (const [tagger, batch] of byTagger) settled += await this.#settle(tagger, batch, signal)
     return settled
   }
 
-  async #candidate(key: FragmentKey): Promise<Candidate | 'useless' | 'not now'> {
+  async #stateOf(key: FragmentKey, { record }: StoredTags): Promise<'good' | 'useless' | 'not now'> {
     const { store, authority } = this.#parts
-    const value = store.getTags(key)
     const info = store.info(key)
-    if (!value || !info) return 'useless'
-    const record = decodeTagRecord(value)
-    if (!equalBytes(record.segmentRoot, info.segmentRoot)) return 'useless'
+    if (!info || !equalBytes(record.segmentRoot, info.segmentRoot)) return 'useless'
     if (info.corrupt) return 'not now'
-    const isTagger = ({ tagger }: { tagger: Address }): boolean => tagger.toLowerCase() === record.tagger.toLowerCase()
-    if (!isTagger(await authority.group(key.group, isTagger))) return 'useless'
-    return { key, record }
+    const isTagger = ({ tagger }: { tagger: Address }): boolean => isSameAccount(tagger, record.tagger)
+    return isTagger(await authority.group(key.group, isTagger)) ? 'good' : 'useless'
   }
 
   async #settle(tagger: Address, batch: readonly Candidate[], signal: AbortSignal): Promise<number> {
-    const { log, metrics, store } = this.#parts
-    const unchecked = batch.filter(({ key }) => !this.#checked.has(nameOf(key)))
-    let dropped = 0
-    if (unchecked.length > 0) {
-      let bad: readonly Candidate[]
-      try {
-        bad = await this.#findBad(tagger, unchecked, signal)
-      } catch (error) {
-        if (signal.aborted || !isPassing(error)) throw error
-        log.debug('tags are checked later', { tagger, error })
-        return 0
-      }
-      for (const candidate of unchecked) if (!bad.includes(candidate)) this.#checked.add(nameOf(candidate.key))
-      for (const { key } of bad) {
+    const { log, metrics, store, taggers } = this.#parts
+    const worker = taggers.get(tagger)
+    if (!worker) return 0
+    // The key is read before the check: a worker that takes another one meanwhile has its tags checked again.
+    const checkedBy = keyIdOf(worker.taggerKey)
+    let bad: readonly Candidate[]
+    try {
+      bad = await this.#findBad(tagger, batch, signal)
+    } catch (error) {
+      if (signal.aborted || !isPassing(error)) throw error
+      log.debug('tags are checked later', { tagger, error })
+      return 0
+    }
+    let settled = 0
+    for (const candidate of batch) {
+      const { key, bytes, record } = candidate
+      if (bad.includes(candidate)) {
+        if (!(await store.refuseTags(key, bytes))) continue
         log.error('a TEE worker sent wrong tags: they are dropped', { ...key, tagger })
         metrics.tags.inc({ outcome: 'wrong' })
-        await store.dropTags(key)
-        dropped++
-      }
+      } else if (!(await store.adoptTags(key, bytes, encodeTagRecord({ ...record, checkedBy })))) continue
+      settled++
     }
-    return dropped + (await this.#confirm(tagger, batch, signal))
+    return settled
   }
 
   /** All at once; where something is wrong, by halves. */
@@ -220,31 +230,60 @@ export class TagKeeper {
     return blockCount(kind.fragmentBytes, podr)
   }
 
-  /** One transaction for each word of 256 stripes of a group. */
-  async #confirm(tagger: Address, batch: readonly Candidate[], signal: AbortSignal): Promise<number> {
-    const { chain, store, metrics, log } = this.#parts
-    const checked = batch.filter(({ key }) => this.#checked.has(nameOf(key)))
-    const words = Map.groupBy(checked, ({ key }) => `${key.group}/${wordOf(key.stripe)}`)
-    let confirmed = 0
-    for (const members of words.values()) {
-      signal.throwIfAborted()
-      const { group, stripe } = members[0]!.key
-      const first = wordOf(stripe)
-      const stripes = members.reduce((bits, { key }) => bits | (1n << BigInt(key.stripe - first)), 0n)
-      try {
-        await chain.confirmTags(group, first, stripes, tagger)
-      } catch (error) {
-        log.warn('the chain did not take confirmed tags', { group, first, error })
+  /** Says on chain what has passed: one transaction for each word of 256 stripes of a group. */
+  async #confirmChecked(signal: AbortSignal): Promise<number> {
+    const { store, kept } = this.#parts
+    const words = new Map<string, Candidate[]>()
+    let settled = 0
+    let scanned = 0
+    for (const key of store.unconfirmedKeys()) {
+      if (++scanned > SCANNED_MAX) break
+      const stored = kept.get(key)
+      if (!stored) {
+        settled += await this.#checkAnew(key)
         continue
       }
-      for (const { key } of members) {
-        await store.markConfirmed(key, true)
-        this.#checked.delete(nameOf(key))
+      const state = await this.#stateOf(key, stored)
+      if (state === 'useless') {
+        if (await store.dropTags(key, stored.bytes)) settled++
+      } else if (state === 'good') {
+        const name = `${key.group}/${key.seat}/${wordOf(key.stripe)}/${stored.record.tagger}`
+        const word = words.get(name)
+        if (word) word.push({ key, ...stored })
+        else words.set(name, [{ key, ...stored }])
       }
-      confirmed += members.length
-      metrics.tags.inc({ outcome: 'confirmed' }, members.length)
-      log.debug('tags confirmed', { group, first, count: members.length })
     }
+    for (const members of words.values()) settled += await this.#confirm(members, signal)
+    return settled
+  }
+
+  /** Tags that passed under another key, or under none that is known, are offered once more. */
+  async #checkAnew(key: FragmentKey): Promise<number> {
+    const { store, kept } = this.#parts
+    const bytes = store.getTags(key)
+    if (!bytes) return 0
+    if (kept.stored(key) && !store.offeredTags(key)) await store.offerTags(key, bytes)
+    return (await store.dropTags(key, bytes)) ? 1 : 0
+  }
+
+  async #confirm(members: readonly Candidate[], signal: AbortSignal): Promise<number> {
+    const { chain, store, metrics, log } = this.#parts
+    signal.throwIfAborted()
+    const { key, record } = members[0]!
+    const { group } = key
+    const first = wordOf(key.stripe)
+    const stripes = members.reduce((bits, { key: { stripe } }) => bits | (1n << BigInt(stripe - first)), 0n)
+    try {
+      await chain.confirmTags(group, first, stripes, record.tagger)
+    } catch (error) {
+      log.warn('the chain did not take confirmed tags', { group, first, error })
+      return 0
+    }
+    let confirmed = 0
+    // Just these tags: others may have come meanwhile.
+    for (const { key: one, bytes } of members) if (await store.markConfirmed(one, bytes, true)) confirmed++
+    metrics.tags.inc({ outcome: 'confirmed' }, confirmed)
+    log.debug('tags confirmed', { group, first, count: confirmed })
     return confirmed
   }
 
@@ -266,41 +305,95 @@ export class TagKeeper {
 
   /**
    * Compares tags here with what the chain believes to be here. Confirmed ones that it does not know are confirmed anew;
-   * those it counts on and that are gone are asked for.
+   * those it counts on and that are gone are asked for, and given up if nobody has them: a fragment without tags cannot be
+   * proven, and whoever says so first is not punished. So are fragments that are damaged or gone themselves.
    *
    * @returns whether everything that the chain counts on is here
    */
   async reconcile(signal: AbortSignal): Promise<boolean> {
-    const { chain, store } = this.#parts
-    let word: { group: number; seat: number; first: number; bits: bigint } | undefined
+    const { chain, store, kept, losses } = this.#parts
+    let word: Word | undefined
     const lost: FragmentKey[] = []
     for (const key of store.keys()) {
       signal.throwIfAborted()
       const { group, stripe, seat: at } = key
       const first = wordOf(stripe)
       if (!word || word.group !== group || word.seat !== at || word.first !== first) {
-        word = { group, seat: at, first, bits: await chain.tagged(group, at, first) }
+        if (word) await this.#nameGone(word)
+        word = { group, seat: at, first, bits: await chain.tagged(group, at, first), here: 0n }
       }
-      const isKnown = ((word.bits >> BigInt(stripe - first)) & 1n) === 1n
-      if (!isKnown && store.isConfirmed(key)) await store.markConfirmed(key, false)
-      if (isKnown && !store.getTags(key) && lost.length < ASKED_MAX) lost.push(key)
+      const bit = 1n << BigInt(stripe - first)
+      word.here |= bit
+      const isKnown = (word.bits & bit) !== 0n
+      const bytes = store.getTags(key)
+      if (!isKnown) {
+        if (bytes && store.isConfirmed(key)) await store.markConfirmed(key, bytes, false)
+      } else if (store.info(key)?.corrupt) losses.add(key)
+      else if (!kept.get(key)) {
+        if (bytes) await this.#checkAnew(key)
+        lost.push(key)
+      }
     }
+    if (word) await this.#nameGone(word)
     this.wake()
-    let isWhole = true
-    for (const key of lost) isWhole = (await this.ask(key)) && isWhole
+    return await this.#regain(lost, signal)
+  }
+
+  /** Fragments that the chain counts on and of which nothing is left here. */
+  async #nameGone({ group, seat: at, first, bits, here }: Word): Promise<void> {
+    const { authority, losses, store } = this.#parts
+    const gone = bits & ~here
+    for (let i = 0; gone >> BigInt(i) > 0n; i++) {
+      if (((gone >> BigInt(i)) & 1n) === 0n) continue
+      const key = { group, stripe: first + i, seat: at }
+      // It may have been released a moment ago, or put.
+      if ((await authority.freshStripe(group, key.stripe)).state === 'committed' && !store.info(key)) losses.add(key)
+    }
+  }
+
+  async #regain(lost: readonly FragmentKey[], signal: AbortSignal): Promise<boolean> {
+    const { losses, log } = this.#parts
+    const missing = new Map<string, number>()
+    let isWhole = lost.length <= ASKED_MAX
+    for (const [i, key] of lost.entries()) {
+      if (i >= ASKED_MAX) break
+      if (await this.recover(key, signal)) continue
+      isWhole = false
+      const name = nameOf(key)
+      const comparisons = (this.#missing.get(name) ?? 0) + 1
+      if (comparisons >= COMPARISONS_TO_GIVE_UP) {
+        log.error('tags that the chain counts on cannot be had: they are given up', { ...key })
+        losses.add(key)
+      } else missing.set(name, comparisons)
+    }
+    this.#missing = missing
     return isWhole
   }
 
-  /** Asks the worker for the tags of a fragment. They come now, or later by themselves. @returns whether they are here */
-  async ask(key: FragmentKey): Promise<boolean> {
-    const { authority, taggers, store, log } = this.#parts
+  /** Gets back tags that are needed: by those that wait for their check, or by asking. @returns whether they are here, checked */
+  async recover(key: FragmentKey, signal: AbortSignal): Promise<boolean> {
+    const { kept } = this.#parts
+    for (const isHere of [() => kept.offered(key) !== undefined, () => this.#ask(key)]) {
+      if (!(await isHere())) continue
+      const offered = kept.offered(key)
+      if (offered && (await this.#stateOf(key, offered)) === 'good') {
+        await this.#settle(offered.record.tagger, [{ key, ...offered }], signal)
+      }
+      if (kept.get(key)) return true
+    }
+    return false
+  }
+
+  /** Asks the worker for the tags of a fragment. They come now, or later by themselves. @returns whether some are here */
+  async #ask(key: FragmentKey): Promise<boolean> {
+    const { authority, taggers, log } = this.#parts
     const { tagger } = await authority.group(key.group)
     const session = taggers.session(tagger)
     if (!session) return false
     try {
       const signal = AbortSignal.timeout(ASK_MS)
       await this.#parts.take(key, await session.request(FrameOp.getTags, { ...key }, { signal }), session)
-      return store.getTags(key) !== undefined
+      return true
     } catch (error) {
       const isPending = error instanceof RemoteError && error.code === 'PENDING'
       if (!isPending) log.debug('a TEE worker did not give tags', { ...key, error })
@@ -309,18 +402,19 @@ export class TagKeeper {
   }
 }
 
+/** One word of a seat: what the chain counts on, and what is here. */
+interface Word {
+  readonly group: number
+  readonly seat: number
+  readonly first: number
+  readonly bits: bigint
+  here: bigint
+}
+
 /** A check steps aside. */
 class MakeRoom extends Error {}
 
 /** What makes a check impossible now and not for ever. */
 function isPassing(error: unknown): boolean {
   return error instanceof MakeRoom || error instanceof PowersUnavailable || error instanceof StoreError
-}
-
-function nameOf({ group, stripe, seat: at }: FragmentKey): string {
-  return `${group}/${stripe}/${at}`
-}
-
-function wordOf(stripe: number): number {
-  return stripe - (stripe % STRIPES_PER_WORD)
 }

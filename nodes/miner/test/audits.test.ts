@@ -1,14 +1,18 @@
 import assert from 'node:assert/strict'
-import { open } from 'node:fs/promises'
+import { open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { equalBytes } from '@cumulus/bytes'
 import { FrameOp, RemoteError } from '@cumulus/network'
+import { SlabStore, spaceBudget } from '@cumulus/store'
+import { decodeTagRecord, encodeTagRecord } from '../src/tag-record.ts'
 import { FakeTeeWorker } from './support/fake-tee-worker.ts'
-import { GROUP, inTestNetwork, put, SEAT, segmentOf, type TestNetwork } from './support/test-network.ts'
+import { GROUP, inTestNetwork, params, put, SEAT, SPACE, segmentOf, type TestNetwork } from './support/test-network.ts'
 
 interface Tagged extends TestNetwork {
   readonly worker: FakeTeeWorker
+  /** For what a test holds back. */
+  readonly gate: PromiseWithResolvers<void>
 }
 
 /** A miner linked with a TEE worker that tags its group. */
@@ -16,11 +20,13 @@ async function withWorker(use: (network: Tagged) => Promise<void>): Promise<void
   await inTestNetwork(async (network) => {
     const worker = new FakeTeeWorker()
     await worker.listen()
+    const gate = Promise.withResolvers<void>()
     try {
       network.chain.addWorker(worker.entry)
       await network.chain.until(() => worker.session !== undefined)
-      await use(Object.assign(network, { worker }))
+      await use(Object.assign(network, { worker, gate }))
     } finally {
+      gate.resolve() // nothing may wait for it for ever
       await network.stop()
       await worker.close()
     }
@@ -47,14 +53,54 @@ const bits = (network: TestNetwork) => network.chain.tagged(GROUP, SEAT, 0)
 const entries = (...list: [stripe: number, block: number][]) =>
   list.map(([stripe, block]) => ({ group: GROUP, stripe, block }))
 
+/** Changes a byte of the fragment of a stripe, behind the back of a miner that is stopped. */
+async function damage(folder: string, stripe: number): Promise<void> {
+  const [first] = await readdir(join(folder, 'slabs'))
+  const slab = await open(join(folder, 'slabs', first!), 'r+')
+  // It lies somewhere in the first cells: found by its content.
+  const { size } = await slab.stat()
+  const bytes = Buffer.alloc(size)
+  await slab.read(bytes, 0, size, 0)
+  const at = bytes.indexOf(Buffer.from(segmentOf(stripe).body))
+  await slab.write(Buffer.from([bytes[at + 10]! ^ 1]), 0, 1, at + 10)
+  await slab.close()
+}
+
+/** Stops the miner and changes tags that have passed their check; without a change, takes them away. */
+async function spoilTags(network: TestNetwork, stripe: number, change?: (tags: Uint8Array) => void): Promise<void> {
+  await network.stop()
+  const { units, indexBytes } = spaceBudget(SPACE, params.unitBytes)
+  const slabs = await SlabStore.open(network.folder, { units, unitBytes: params.unitBytes, indexBytes })
+  const key = { group: GROUP, stripe, seat: SEAT }
+  const known = new Uint8Array(slabs.getTags(key)!)
+  await slabs.dropTags(key, known)
+  if (change) {
+    const record = decodeTagRecord(known)
+    const tags = new Uint8Array(record.tags)
+    change(tags)
+    const spoilt = encodeTagRecord({ ...record, tags })
+    await slabs.offerTags(key, spoilt)
+    await slabs.adoptTags(key, spoilt, spoilt)
+    await slabs.markConfirmed(key, spoilt, true)
+  }
+  await slabs.close()
+}
+
 const code = (expected: string) => (error: unknown) => error instanceof RemoteError && error.code === expected
 
 describe('tags at a miner', () => {
   it('are checked in full, confirmed on chain in one transaction for many stripes, and given to who may ask', async () => {
     await withWorker(async (network) => {
       const { worker, chain, session } = network
-      await storeTagged(network, 0, 1, 2)
-      assert.equal(await bits(network), 0b111n)
+      // Until the powers are there, all tags wait: those that came before the first check, and those that came after.
+      worker.serving = network.gate.promise
+      for (const stripe of [0, 1, 2]) {
+        const { body, root } = await store(network, stripe)
+        await worker.put(stripe, worker.tagsOf(stripe, body, root))
+      }
+      await chain.until(() => worker.asked.length > 0)
+      network.gate.resolve()
+      await chain.until(async () => (await bits(network)) === 0b111n)
       assert.ok(chain.calls.length <= 2, `${chain.calls}`)
       assert.deepEqual(worker.asked, ['powers'])
       const place = { group: GROUP, stripe: 1, seat: SEAT }
@@ -84,6 +130,103 @@ describe('tags at a miner', () => {
         code('NOT_FOUND'),
       )
       assert.equal(await bits(network), 1n)
+    })
+  })
+
+  it('that are others than those that have passed are refused, and audits go on with the old ones', async () => {
+    await withWorker(async (network) => {
+      const { worker, chain } = network
+      await storeTagged(network, 0)
+      const { root, body } = segmentOf(0)
+      const lie = worker.tagsOf(0, segmentOf(9).body, root)
+      chain.challengeMiner(worker.entry, worker.key, entries([0, 0], [0, 1]))
+      await assert.rejects(worker.put(0, lie), code('BAD_TAGS'))
+      await chain.until(() => chain.verdicts.length === 1)
+      await assert.rejects(worker.put(0, lie), code('BAD_TAGS'))
+      // The right ones may come again.
+      await worker.put(0, worker.tagsOf(0, body, root))
+      chain.challengeMiner(worker.entry, worker.key, entries([0, 2]))
+      await chain.until(() => chain.verdicts.length === 2)
+      assert.deepEqual(chain.verdicts, ['passed 2 0', 'passed 1 0'])
+      assert.equal(await bits(network), 1n)
+    })
+  })
+
+  it('that come while others are being confirmed are checked for themselves', async () => {
+    await withWorker(async (network) => {
+      const { worker, chain } = network
+      chain.confirming = network.gate.promise
+      const { body, root } = await store(network, 0)
+      const right = worker.tagsOf(0, body, root)
+      await worker.put(0, right)
+      await chain.until(() => worker.asked.includes('powers'))
+      // They have passed, and the transaction is under way.
+      const isKept = () =>
+        worker.session!.request(FrameOp.getTags, { group: GROUP, stripe: 0, seat: SEAT }).then(
+          ({ body: tags }) => equalBytes(tags, right.body),
+          () => false,
+        )
+      await chain.until(isKept)
+      await worker.put(0, worker.tagsOf(0, segmentOf(9).body, root)).catch(() => undefined)
+      network.gate.resolve()
+      await chain.until(async () => (await bits(network)) === 1n)
+      assert.ok(await isKept())
+      chain.challengeMiner(worker.entry, worker.key, entries([0, 0], [0, 1], [0, 2]))
+      await chain.until(() => chain.verdicts.length === 1)
+      assert.deepEqual(chain.verdicts, ['passed 3 0'])
+    })
+  })
+
+  it('that come in place of others before these are checked are checked all the same', async () => {
+    await withWorker(async (network) => {
+      const { worker, chain } = network
+      worker.serving = network.gate.promise
+      const { body, root } = await store(network, 0)
+      await worker.put(0, worker.tagsOf(0, body, root))
+      // The check of the first has begun.
+      await chain.until(() => worker.asked.includes('powers'))
+      await worker.put(0, worker.tagsOf(0, segmentOf(9).body, root))
+      network.gate.resolve()
+      await chain.until(() => network.lines.some((line) => line.includes('wrong tags')))
+      assert.equal(await bits(network), 0n)
+      await worker.put(0, worker.tagsOf(0, body, root))
+      await chain.until(async () => (await bits(network)) === 1n)
+    })
+  })
+
+  it('are another worker’s if the same account comes back with another key', async () => {
+    await withWorker(async (network) => {
+      const { worker, chain } = network
+      await storeTagged(network, 0)
+      worker.rotate()
+      chain.changeWorker(worker.entry)
+      chain.handOver(GROUP, worker.entry.account)
+      await network.restart()
+      await chain.until(() => worker.session !== undefined)
+      const { body, root } = segmentOf(0)
+      await chain.until(() => network.lines.filter((line) => line.includes('wrong tags')).length === 1)
+      assert.equal(await bits(network), 0n)
+      await worker.put(0, worker.tagsOf(0, body, root))
+      await chain.until(async () => (await bits(network)) === 1n)
+      chain.challengeMiner(worker.entry, worker.key, entries([0, 1]))
+      await chain.until(() => chain.verdicts.length === 1)
+      assert.deepEqual(chain.verdicts, ['passed 1 0'])
+    })
+  })
+
+  it('that nobody has any more are given up before an audit asks for them', async () => {
+    await withWorker(async (network) => {
+      const { worker, chain } = network
+      await storeTagged(network, 0, 1)
+      await spoilTags(network, 1)
+      await network.restart()
+      await chain.until(() => chain.calls.includes(`loss ${GROUP}/0/2`))
+      assert.equal(await bits(network), 1n)
+      // The worker makes them again in the end.
+      const { body, root } = segmentOf(1)
+      await chain.until(() => worker.session !== undefined)
+      await worker.put(1, worker.tagsOf(1, body, root))
+      await chain.until(async () => (await bits(network)) === 3n)
     })
   })
 
@@ -148,6 +291,57 @@ describe('a challenge', () => {
     })
   })
 
+  it('of a group that another worker has taken is answered without it, since its tags went with the old one', async () => {
+    await withWorker(async (network) => {
+      const { worker, chain } = network
+      await storeTagged(network, 0)
+      chain.challengeMiner(worker.entry, worker.key, entries([0, 1]))
+      await chain.until(() => chain.verdicts.length === 1)
+      chain.handOver(GROUP, `0x${'78'.repeat(20)}`)
+      await network.restart()
+      await chain.until(async () => {
+        const asking = network.session.request(FrameOp.getTags, { group: GROUP, stripe: 0, seat: SEAT })
+        return asking.then(
+          () => false,
+          (error: unknown) => code('NOT_FOUND')(error),
+        )
+      })
+      chain.challengeMiner(worker.entry, worker.key, entries([0, 1], [0, 0]))
+      await chain.until(() => chain.verdicts.length === 2)
+      assert.deepEqual(chain.verdicts, ['passed 1 0', 'passed 2 3'])
+    })
+  })
+
+  it('is not answered with a wrong proof: tags that were spoilt are found and asked for', async () => {
+    await withWorker(async (network) => {
+      const { worker, chain } = network
+      await storeTagged(network, 0, 1, 2)
+      const { body, root } = segmentOf(1)
+      await spoilTags(network, 1, (tags) => tags.set(tags.subarray(0, 48), (SEAT * 3 + 1) * 48))
+      await network.restart()
+      worker.stock.set(1, worker.tagsOf(1, body, root))
+      chain.challengeMiner(worker.entry, worker.key, entries([0, 0], [1, 1], [2, 0], [1, 0]))
+      await chain.until(() => chain.verdicts.length === 1)
+      assert.deepEqual(chain.verdicts, ['passed 4 0'])
+      assert.ok(network.lines.some((line) => line.includes('spoilt')))
+    })
+  })
+
+  it('over tags that are spoilt and that nobody has is let go, and what is left stays provable', async () => {
+    await withWorker(async (network) => {
+      const { worker, chain } = network
+      await storeTagged(network, 0, 1)
+      await spoilTags(network, 1, (tags) => tags.set(tags.subarray(0, 48), SEAT * 3 * 48))
+      await network.restart()
+      chain.challengeMiner(worker.entry, worker.key, entries([0, 0], [1, 0]))
+      await chain.until(() => chain.calls.includes(`loss ${GROUP}/0/2`))
+      chain.closeChallenge()
+      chain.challengeMiner(worker.entry, worker.key, entries([0, 0], [0, 1]))
+      await chain.until(() => chain.verdicts.length === 2)
+      assert.deepEqual(chain.verdicts, ['missed', 'passed 2 0'])
+    })
+  })
+
   it('is answered although it came while the miner was away', async () => {
     await withWorker(async (network) => {
       const { worker, chain } = network
@@ -179,18 +373,7 @@ describe('a challenge', () => {
       const { worker, chain, folder } = network
       await storeTagged(network, 0, 1)
       await network.stop()
-      const slab = await open(join(folder, 'slabs', '000000'), 'r+').catch(async () => {
-        const { readdir } = await import('node:fs/promises')
-        const [first] = await readdir(join(folder, 'slabs'))
-        return open(join(folder, 'slabs', first!), 'r+')
-      })
-      // Both fragments lie somewhere in the first cells: find the one of stripe 0 by its content.
-      const { size } = await slab.stat()
-      const bytes = Buffer.alloc(size)
-      await slab.read(bytes, 0, size, 0)
-      const at = bytes.indexOf(Buffer.from(segmentOf(0).body))
-      await slab.write(Buffer.from([bytes[at + 10]! ^ 1]), 0, 1, at + 10)
-      await slab.close()
+      await damage(folder, 0)
       await network.restart()
       chain.challengeMiner(worker.entry, worker.key, entries([0, 0], [1, 0]))
       await chain.until(() => chain.calls.some((call) => call.startsWith('loss')))
@@ -200,6 +383,37 @@ describe('a challenge', () => {
       await chain.until(() => chain.verdicts.length === 2)
       assert.deepEqual(chain.verdicts, ['missed', 'passed 2 0'])
       assert.equal(await bits(network), 2n)
+    })
+  })
+})
+
+describe('what a miner has lost', () => {
+  it('is reported as soon as it is found, asked for or not, and again until the chain has taken it', async () => {
+    await withWorker(async (network) => {
+      const { chain, folder } = network
+      await storeTagged(network, 0, 1, 2)
+      await network.stop()
+      await damage(folder, 0)
+      await damage(folder, 2)
+      chain.lossFailures = 1
+      await network.restart()
+      await chain.until(async () => (await bits(network)) === 2n)
+      // Mended by a gateway: it counts again, with the tags that were here all the time.
+      for (const stripe of [0, 2]) await put(network.session, stripe)
+      await chain.until(async () => (await bits(network)) === 7n)
+      assert.deepEqual(chain.verdicts, [])
+    })
+  })
+
+  it('is reported although nothing of it is left', async () => {
+    await withWorker(async (network) => {
+      const { chain } = network
+      await storeTagged(network, 0)
+      chain.commit(GROUP, 5, segmentOf(5).root, { silent: true })
+      chain.taggedBits.set(`${GROUP}/${SEAT}/0`, 0b100001n)
+      await network.restart()
+      await chain.until(() => chain.calls.includes(`loss ${GROUP}/0/32`))
+      assert.equal(await bits(network), 1n)
     })
   })
 })

@@ -6,7 +6,7 @@ import { blake3, HASH_BYTES } from '@cumulus/hash'
 import { PIECE_BYTES, pieceCount, verifyPieces } from '@cumulus/storage'
 import { AlignedPool, PAGE_BYTES } from './aligned-pool.ts'
 import { CellMap } from './cell-map.ts'
-import { Database, type Table } from './database.ts'
+import { Database, type Table, type WriteBatch } from './database.ts'
 import { type FileLayer, nodeFiles } from './files.ts'
 import {
   decodeKey,
@@ -86,6 +86,8 @@ export interface SlabStatus {
   readonly fragments: number
   readonly taggedFragments: number
   readonly unconfirmedTags: number
+  /** Tags that wait for their check. */
+  readonly offeredTags: number
   readonly indexBytes: number
   readonly direct: boolean
 }
@@ -114,6 +116,7 @@ export class SlabStore {
   readonly #corrupt: Table
   readonly #tags: Table
   readonly #unconfirmed: Table
+  readonly #offered: Table
   readonly #meta: Table
   readonly #cells: CellMap
   readonly #guard: SpaceGuard
@@ -140,6 +143,7 @@ export class SlabStore {
     this.#corrupt = database.table('corrupt')
     this.#tags = database.table('tags')
     this.#unconfirmed = database.table('unconfirmed')
+    this.#offered = database.table('offered')
     this.#meta = database.table('meta')
     this.#cells = cells
     this.#guard = guard
@@ -283,47 +287,80 @@ export class SlabStore {
   }
 
   get #tablesByFragment(): Table[] {
-    return [this.#fragments, this.#inline, this.#pending, this.#corrupt, this.#tags, this.#unconfirmed]
+    return [this.#fragments, this.#inline, this.#pending, this.#corrupt, this.#tags, this.#unconfirmed, this.#offered]
   }
 
   /**
-   * Keeps what proves a fragment: the tags of its stripe, as bytes of the caller's. They are unconfirmed at first, and go
-   * when the fragment goes. False if there is no such fragment.
+   * Keeps tags of a fragment's stripe, as bytes of the caller's, that nobody has checked yet: beside those that are kept
+   * already, which they do not touch. Later ones take the place of earlier ones. All go when the fragment goes. False if there is
+   * no such fragment.
    */
-  putTags(key: FragmentKey, tags: Uint8Array): Promise<boolean> {
+  offerTags(key: FragmentKey, tags: Uint8Array): Promise<boolean> {
     const encodedKey = encodeKey(key)
     return this.#queue.run(encodedKey.toHex(), async () => {
       this.#assertOpen()
       if (!this.#fragments.has(encodedKey)) return false
-      await this.#database.write((batch) => {
-        batch.put(this.#tags, encodedKey, tags)
-        batch.put(this.#unconfirmed, encodedKey, EMPTY)
-      })
+      await this.#offered.put(encodedKey, tags)
       return true
     })
   }
 
+  offeredTags(key: FragmentKey): Uint8Array | undefined {
+    return this.#offered.get(encodeKey(key))
+  }
+
+  /**
+   * Tags that were offered have passed: they are kept as `tags`, unconfirmed. False, and nothing happens, if what is offered
+   * now is something else.
+   */
+  adoptTags(key: FragmentKey, offered: Uint8Array, tags: Uint8Array): Promise<boolean> {
+    return this.#ifSame(this.#offered, key, offered, (batch, encodedKey) => {
+      batch.delete(this.#offered, encodedKey)
+      batch.put(this.#tags, encodedKey, tags)
+      batch.put(this.#unconfirmed, encodedKey, EMPTY)
+    })
+  }
+
+  /** Tags that were offered are no good. False, and nothing happens, if what is offered now is something else. */
+  refuseTags(key: FragmentKey, offered: Uint8Array): Promise<boolean> {
+    return this.#ifSame(this.#offered, key, offered, (batch, encodedKey) => batch.delete(this.#offered, encodedKey))
+  }
+
+  /** Tags that have passed. */
   getTags(key: FragmentKey): Uint8Array | undefined {
     return this.#tags.get(encodeKey(key))
   }
 
-  /** They are no good, or no longer. */
-  dropTags(key: FragmentKey): Promise<void> {
-    const encodedKey = encodeKey(key)
-    return this.#queue.run(encodedKey.toHex(), () =>
-      this.#database.write((batch) => {
-        batch.delete(this.#tags, encodedKey)
-        batch.delete(this.#unconfirmed, encodedKey)
-      }),
-    )
+  /** They are no good, or no longer. False, and nothing happens, if others are kept now. */
+  dropTags(key: FragmentKey, tags: Uint8Array): Promise<boolean> {
+    return this.#ifSame(this.#tags, key, tags, (batch, encodedKey) => {
+      batch.delete(this.#tags, encodedKey)
+      batch.delete(this.#unconfirmed, encodedKey)
+    })
   }
 
-  /** Whether others know that the tags are here. Nothing happens where there are none. */
-  markConfirmed(key: FragmentKey, isConfirmed: boolean): Promise<void> {
+  /** Whether others know that these tags are here. False, and nothing happens, if others are kept now, or none. */
+  markConfirmed(key: FragmentKey, tags: Uint8Array, isConfirmed: boolean): Promise<boolean> {
+    return this.#ifSame(this.#tags, key, tags, (batch, encodedKey) => {
+      if (isConfirmed) batch.delete(this.#unconfirmed, encodedKey)
+      else batch.put(this.#unconfirmed, encodedKey, EMPTY)
+    })
+  }
+
+  /** Changes what belongs to a value, unless that is another one by now: whoever looked at it waited since. */
+  #ifSame(
+    table: Table,
+    key: FragmentKey,
+    expected: Uint8Array,
+    change: (batch: WriteBatch, encodedKey: Uint8Array) => void,
+  ): Promise<boolean> {
     const encodedKey = encodeKey(key)
     return this.#queue.run(encodedKey.toHex(), async () => {
-      if (isConfirmed) await this.#unconfirmed.delete(encodedKey)
-      else if (this.#tags.has(encodedKey)) await this.#unconfirmed.put(encodedKey, EMPTY)
+      this.#assertOpen()
+      const found = table.get(encodedKey)
+      if (!found || !equalBytes(found, expected)) return false
+      await this.#database.write((batch) => change(batch, encodedKey))
+      return true
     })
   }
 
@@ -332,14 +369,14 @@ export class SlabStore {
     return this.#tags.has(encodedKey) && !this.#unconfirmed.has(encodedKey)
   }
 
+  /** Fragments with tags that wait for their check, in order of group, stripe, seat. */
+  *offeredKeys(): Generator<FragmentKey> {
+    for (const { key } of this.#offered.range()) yield decodeKey(key)
+  }
+
   /** Fragments whose tags are not confirmed, in order of group, stripe, seat. */
   *unconfirmedKeys(): Generator<FragmentKey> {
     for (const { key } of this.#unconfirmed.range()) yield decodeKey(key)
-  }
-
-  /** Fragments with tags. */
-  *taggedKeys(): Generator<FragmentKey> {
-    for (const { key } of this.#tags.range()) yield decodeKey(key)
   }
 
   /** The chain knows the stripe. False if there is no such fragment, or it was known already. */
@@ -450,6 +487,7 @@ export class SlabStore {
       fragments: this.#fragments.count,
       taggedFragments: this.#tags.count,
       unconfirmedTags: this.#unconfirmed.count,
+      offeredTags: this.#offered.count,
       indexBytes: this.#database.fileBytes,
       direct: this.#slabs.direct,
     }

@@ -67,6 +67,10 @@ export class FakeChain implements MinerChain {
   readonly verdicts: string[] = []
   /** Calls of `submitProof` that fail before one is taken. */
   submitFailures = 0
+  /** Calls of `reportLoss` that fail before one is taken. */
+  lossFailures = 0
+  /** Confirmations are in a block no sooner than this. */
+  confirming: Promise<void> | undefined
   /** Makes the chain forget to tell of challenges. */
   hidesEvents = false
   readonly #waiters = new Set<() => void>()
@@ -120,6 +124,20 @@ export class FakeChain implements MinerChain {
     this.#wake()
   }
 
+  /** A worker of the register is another one now, or says something else. */
+  changeWorker(worker: ChainWorker): void {
+    const at = this.#workers.findIndex(({ account }) => account === worker.account)
+    this.#workers.splice(at, 1, worker)
+    this.#workerChanges.push({ block: this.#nextBlock(), event: worker })
+    this.#wake()
+  }
+
+  /** Another worker tags a group: nothing of it is tagged any more. */
+  handOver(id: number, tagger: Address): void {
+    this.#groups.set(id, { ...this.#groups.get(id)!, tagger })
+    for (const name of this.taggedBits.keys()) if (name.startsWith(`${id}/`)) this.taggedBits.delete(name)
+  }
+
   /** Challenges the miner over these blocks of its seats, by tags of `worker` whose key is given. */
   challengeMiner(
     worker: ChainWorker,
@@ -170,11 +188,13 @@ export class FakeChain implements MinerChain {
     const known = this.#groups.get(group)!
     if (known.tagger !== tagger)
       throw Object.assign(new Error('not the tagger'), { name: 'ChainError', code: 'REVERTED' })
+    await this.confirming
     this.#setTagged(group, first, (before) => before | stripes)
     this.calls.push(`confirm ${group}/${first}/${stripes}`)
   }
 
   async reportLoss(group: number, first: number, stripes: bigint): Promise<void> {
+    if (this.lossFailures-- > 0) throw Object.assign(new Error('busy'), { name: 'ChainError', code: 'BUSY' })
     this.#setTagged(group, first, (before) => before & ~stripes)
     this.calls.push(`loss ${group}/${first}/${stripes}`)
   }
@@ -188,7 +208,14 @@ export class FakeChain implements MinerChain {
     if (this.submitFailures-- > 0) throw Object.assign(new Error('busy'), { name: 'ChainError', code: 'BUSY' })
     if (this.open?.state !== 'open' || !equalBytes(answer.seed, this.open.seed))
       throw Object.assign(new Error('no'), { name: 'ChainError', code: 'REVERTED' })
-    const places = decodeEntries(answer.entries).map((place) => ({ ...place, seat: seat(this.#seatIn(place.group)) }))
+    const entries = decodeEntries(answer.entries)
+    entries.forEach(({ group, stripe }, i) => {
+      if (((answer.dropped >> BigInt(i)) & 1n) === 0n) return
+      if (this.#stripes.get(`${group}/${stripe}`)?.state === 'released') return
+      if (this.#groups.get(group)?.tagger !== this.open?.worker) return
+      throw Object.assign(new Error(`entry ${i} must be proven`), { name: 'ChainError', code: 'REVERTED' })
+    })
+    const places = entries.map((place) => ({ ...place, seat: seat(this.#seatIn(place.group)) }))
     const { sectorCount, challengedCount } = minimal.audit
     const params = { chainId: minimal.chainId, sectorCount, challengedCount }
     const challenge = withoutEntries(challengeOver(this.open.seed, places, params), answer.dropped)

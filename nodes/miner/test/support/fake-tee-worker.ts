@@ -31,19 +31,32 @@ export const podr: PodrParams = { chainId: params.chainId, ...params.audit }
 const FRAGMENT_BYTES = params.classes.standard.fragmentBytes
 const SEATS = params.classes.standard.seatCount
 
+let keyCount = 0
+
 /** A TEE worker that tags what it is told to, right or wrong. */
 export class FakeTeeWorker {
   readonly identity = PeerIdentity.create()
-  readonly secret = keyGen(new Uint8Array(96).fill(5))
-  readonly key: TaggerKey = taggerKeyOf(this.secret)
-  readonly powers = encodePowers(this.secret, podr.sectorCount)
-  readonly #tagger = new Tagger(this.secret, podr)
+  // Each has a key of its own: the proving thread of the process knows powers that it has seen.
+  secret = keyGen(new Uint8Array(96).fill(++keyCount))
+  key: TaggerKey = taggerKeyOf(this.secret)
+  powers = encodePowers(this.secret, podr.sectorCount)
+  #tagger = new Tagger(this.secret, podr)
+  /** Powers are served no sooner than this: nothing can be checked before. */
+  serving: Promise<void> | undefined
   #listener: Listener | undefined
   session: Session | undefined
   /** Requests so far. */
   readonly asked: string[] = []
   /** What `get-tags` answers, by stripe. */
   readonly stock = new Map<number, { hash: Uint8Array; meta: Uint8Array; body: Uint8Array }>()
+
+  /** Takes another key. */
+  rotate(): void {
+    this.secret = keyGen(new Uint8Array(96).fill(++keyCount))
+    this.key = taggerKeyOf(this.secret)
+    this.powers = encodePowers(this.secret, podr.sectorCount)
+    this.#tagger = new Tagger(this.secret, podr)
+  }
 
   async listen(): Promise<void> {
     this.#listener = await listen({
@@ -55,8 +68,9 @@ export class FakeTeeWorker {
           const hello = { role: 'tee-worker', chainId: params.chainId, version: 1 }
           return { meta: utf8Encode(JSON.stringify(hello)) }
         },
-        [FrameOp.powers]: ({ hash }) => {
+        [FrameOp.powers]: async ({ hash }) => {
           this.asked.push('powers')
+          await this.serving
           if (!equalBytes(hash, this.entry.powersHash)) throw new RemoteError('NOT_FOUND', 'other powers')
           return { hash, body: this.powers }
         },
