@@ -28,6 +28,8 @@ interface ValidatorNetworkInit {
   /** Bad lines between members: each is dialled through one. */
   readonly proxies?: { readonly delayMs: number; readonly spreadMs: number; readonly meanLifeMs: number }
   readonly seed?: string
+  /** Seats whose processes do not run at first. */
+  readonly absent?: readonly number[]
 }
 
 /** One member, or a full node, as a process of its own, started by the command line, seen through its ports. */
@@ -118,10 +120,19 @@ export interface OrderStatus {
   readonly round: number
   /** Whether it takes blocks from the others before it can join them. */
   readonly isBehind?: boolean
+  readonly decidedRound: number
   readonly certifiedHeight: string
   readonly silencedAtRound?: number
-  readonly evidence: readonly { readonly kind: string; readonly member: number }[]
+  readonly evidence: readonly EvidenceRecord[]
   readonly commitMs?: { readonly p50: number; readonly p99: number }
+}
+
+export interface EvidenceRecord {
+  readonly kind: string
+  readonly member: number
+  /** Round or height. */
+  readonly place: string
+  readonly proof: Readonly<Record<string, string>>
 }
 
 /** A committee of processes without miners and gateways, on the smallest parameters. */
@@ -152,6 +163,7 @@ export class ValidatorNetwork {
     size = 4,
     proxies: lines,
     seed = 'lines',
+    absent = [],
   }: ValidatorNetworkInit = {}): Promise<ValidatorNetwork> {
     const dir = await mkdtemp(join(tmpdir(), 'cumulus-validators-'))
     const ports = await freePorts(2 * size)
@@ -182,9 +194,10 @@ export class ValidatorNetwork {
     }
     const network = new ValidatorNetwork(dir, genesis, validators, proxies, accounts)
     try {
-      await Promise.all(validators.map((validator) => validator.start()))
+      const present = validators.filter((_, seat) => !absent.includes(seat))
+      await Promise.all(present.map((validator) => validator.start()))
       await network.until('all answer', 60, async () =>
-        (await Promise.all(validators.map((validator) => validator.height()))).every((height) => height >= 0),
+        (await Promise.all(present.map((validator) => validator.height()))).every((height) => height >= 0),
       )
     } catch (error) {
       await network.remove()

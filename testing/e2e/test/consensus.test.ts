@@ -1,10 +1,17 @@
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { hexToBytes } from '@cumulus/bytes'
 import { paramsOf } from '@cumulus/execution'
+import { signedMessage } from '@cumulus/r2s'
 import { LightClient } from '@cumulus/sdk'
+import { verifyEd25519 } from '@cumulus/signature'
 import * as bls from '@cumulus/threshold'
+import { OrderWatch } from '../src/order-watch.ts'
 import { TransferLoad } from '../src/transfer-load.ts'
+import { TwoTongues } from '../src/two-tongues.ts'
 import { hashesOf, ValidatorNetwork, type ValidatorProcess } from '../src/validator-network.ts'
 
 /** Longer than every timeout between members. */
@@ -78,6 +85,12 @@ async function underLoad(
   }
 }
 
+/**
+ * Rounds that may pass between a round and its decision while one member is away: the four of a wave and the five that a pause may last.
+ * A second question may meet a decision just before it is told: the watch sees rounds and decisions of one moment only.
+ */
+const PAUSE_ROUNDS_MAX = 4 + 5
+
 /** Rounds that pass within a few seconds: as near as two questions one after the other can tell. */
 const NEAR_ROUNDS = 200
 
@@ -103,7 +116,10 @@ describe('four validators', { concurrency: false }, () => {
         const others = network.validators.filter((validator) => validator !== victim)
         await victim.kill()
         const before = await others[0]!.height()
-        await network.until('three go on', 60, async () => (await others[0]!.height()) >= before + 5)
+        const watch = OrderWatch.start(others)
+        await network.until('three go on', 60, async () => (await others[0]!.height()) >= before + 30)
+        const { decidedGapMax } = await watch.stop()
+        assert(decidedGapMax <= PAUSE_ROUNDS_MAX, `no decision for ${decidedGapMax} rounds`)
         await victim.start()
         await network.until(`${victim.name} is back`, 180, () => isBack(victim, others[0]!))
       }
@@ -156,6 +172,74 @@ describe('four validators with bad lines', { concurrency: false }, () => {
         return dropped >= 12 && (await network.validators[0]!.height()) >= before + 15
       })
     })
+  })
+})
+
+describe('eleven validators', { concurrency: false }, () => {
+  let network: ValidatorNetwork
+  before(async () => {
+    network = await ValidatorNetwork.start({ size: 11 })
+  })
+  after(() => network?.remove())
+
+  it('go on while three of them are dead, and take them back', async () => {
+    const [first, ...others] = network.validators as [ValidatorProcess, ...ValidatorProcess[]]
+    const victims = [others[1]!, others[5]!, others[9]!]
+    await underLoad(network, { perSecond: 10 }, async () => {
+      await network.until('all take part', 90, async () => (await others.at(-1)!.height('finalized')) >= 3)
+      await Promise.all(victims.map((victim) => victim.kill()))
+      const before = await first.height('finalized')
+      await network.until('eight go on', 90, async () => (await first.height('finalized')) >= before + 8)
+      await Promise.all(victims.map((victim) => victim.start()))
+      for (const victim of victims) await network.until(`${victim.name} is back`, 180, () => isBack(victim, first))
+    })
+  })
+})
+
+describe('four validators, one of whom has two tongues', { concurrency: false }, () => {
+  let network: ValidatorNetwork
+  before(async () => {
+    network = await ValidatorNetwork.start({ absent: [0] })
+  })
+  after(() => network?.remove())
+
+  it('prove that it signed two blocks of one round, keep the proof, and go on without it', async () => {
+    const honest = network.validators.slice(1)
+    const traitor = await TwoTongues.speak(network, 0)
+    await underLoad(network, { members: honest }, async () => {
+      await network.until('every honest member has the proof', 60, async () => {
+        const orders = await Promise.all(honest.map((member) => member.order()))
+        return orders.every((order) => order && order.evidence.length > 0)
+      })
+      const before = await honest[0]!.height()
+      await network.until('they go on', 60, async () => (await honest[0]!.height()) >= before + 10)
+    })
+    traitor.close()
+    const { chainId } = paramsOf(network.genesis)
+    const peerKey = hexToBytes(network.genesis.committee!.members[0]!.peerKey)
+    for (const member of honest) {
+      const records = (await member.order())!.evidence
+      assert.deepEqual(
+        records.map(({ kind, member, place }) => ({ kind, member, place })),
+        [{ kind: 'equivocation', member: 0, place: '1' }],
+      )
+      // Whoever has the genesis can check it.
+      const { firstDigest, firstSignature, secondDigest, secondSignature } = records[0]!.proof
+      const digests = [firstDigest, secondDigest].sort()
+      assert.deepEqual(digests, traitor.blocks.map(({ digest }) => digest.toHex()).sort())
+      for (const [digest, signature] of [
+        [firstDigest!, firstSignature!],
+        [secondDigest!, secondSignature!],
+      ] as const) {
+        const message = signedMessage(
+          { chainId: BigInt(chainId), era: 0, round: 1, author: 0 },
+          Uint8Array.fromHex(digest),
+        )
+        assert(verifyEd25519(Uint8Array.fromHex(signature), message, peerKey))
+      }
+      const kept = await readFile(join(member.dir, 'order', 'evidence.jsonl'), 'utf8')
+      assert.deepEqual(JSON.parse(kept.split('\n')[0]!).proof, records[0]!.proof)
+    }
   })
 })
 
