@@ -213,7 +213,7 @@ export class R2s {
   }
 
   #wake(): void {
-    let at = this.#m.parking.nextMs()
+    let at = this.#m.isFollowing ? Number.POSITIVE_INFINITY : this.#m.parking.nextMs()
     if (this.#m.inquiry) at = Math.min(at, this.#m.inquiry.askAtMs)
     else if (!this.#m.silent && this.#m.production.stage === 'idle') {
       const round = nextRound(this.#m)

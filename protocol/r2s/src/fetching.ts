@@ -10,7 +10,8 @@ const BLOCK_OVERHEAD_BYTES = 2 + 64
 
 /** Asks for what is missing, one message per member. */
 export function ask(m: MemberState): void {
-  const asks = m.parking.due(m.nowMs, m.config.params.fetchRetryMs)
+  if (m.isFollowing) return
+  const asks = m.parking.due(m.nowMs)
   if (asks.length === 0) return
   const { size } = m.committee
   const { member } = m.config
@@ -80,6 +81,7 @@ export function fetched(m: MemberState, from: number, blocks: readonly Block[], 
   const beyond = m.goneAt.filter((gone) => gone >= known)
   if (beyond.length <= m.committee.faultCount) return
   m.behindAtMs = m.nowMs
+  m.isFollowing = true
   m.effects.push({ kind: 'behind', gcRound: Math.min(...beyond) })
 }
 

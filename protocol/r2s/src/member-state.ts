@@ -87,6 +87,8 @@ export class MemberState {
   restoring = false
   wakeAtMs = Number.POSITIVE_INFINITY
   behindAtMs = Number.NEGATIVE_INFINITY
+  /** It was left behind and takes chain blocks instead: until it adopts a checkpoint, blocks of others are of no use. */
+  isFollowing = false
   effects: R2sEffect[] = []
 
   /** @throws RangeError if the parameters do not fit */
@@ -111,7 +113,7 @@ export class MemberState {
       waveLength: params.waveLength,
       leadersPerRound: params.leadersPerRound,
     })
-    this.parking = new Parking(size, params.parkedPerAuthorMax)
+    this.parking = new Parking(size, params)
     this.lastOwn = this.dag.genesis[config.member]!
     this.ejectedFrom = new Array<number | null>(size).fill(null)
     this.fetchShare = new Array<number>(size).fill(0)

@@ -5,7 +5,7 @@ import type { Vertex } from './dag.ts'
 import { DigestMap } from './digest-map.ts'
 import type { Checkpoint, SlotDecision } from './events.ts'
 import { linearise } from './linearise.ts'
-import type { MemberState } from './member-state.ts'
+import { type MemberState, send } from './member-state.ts'
 
 export function commitWave(m: MemberState, wave: Wave): void {
   const order = wave.order!
@@ -72,6 +72,7 @@ export function collectGarbage(m: MemberState, gcRound: number): void {
 
 /** @param logged blocks that are about to be restored */
 export function adopt(m: MemberState, checkpoint: Checkpoint, logged: readonly Block[] = []): void {
+  if (m.isFollowing) rejoin(m)
   if (checkpoint.round <= m.rule.firstUndecidedRound) return
   const here = new DigestMap<true>()
   for (const { digest } of logged) here.set(digest, true)
@@ -99,6 +100,14 @@ export function adopt(m: MemberState, checkpoint: Checkpoint, logged: readonly B
   for (const ref of [...m.outputElsewhere.values()]) {
     if (ref.round >= m.neededFromRound) continue
     for (const parked of m.parking.resolve(ref.digest)) acceptAll(m, parked)
+  }
+}
+
+/** What the others sent meanwhile was passed over, and they may be waiting for this member: they send their newest again. */
+function rejoin(m: MemberState): void {
+  m.isFollowing = false
+  for (let peer = 0; peer < m.committee.size; peer++) {
+    if (peer !== m.config.member) send(m, peer, { kind: 'hello', round: m.dag.newest[peer]!.round })
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Block, BlockRef } from './block.ts'
 import { DigestMap } from './digest-map.ts'
+import type { R2sParams } from './r2s-params.ts'
 
 /** A valid block that waits for ancestors or for its time. */
 export interface Parked {
@@ -28,13 +29,15 @@ interface Want {
  */
 export class Parking {
   readonly #perAuthorMax: number
+  readonly #retryMs: number
   readonly #parked = new DigestMap<Parked>()
   readonly #byAuthor: Parked[][]
   readonly #wants = new DigestMap<Want>()
   #askAtMs = Number.POSITIVE_INFINITY
 
-  constructor(size: number, perAuthorMax: number) {
-    this.#perAuthorMax = perAuthorMax
+  constructor(size: number, limits: Pick<R2sParams, 'parkedPerAuthorMax' | 'fetchRetryMs'>) {
+    this.#perAuthorMax = limits.parkedPerAuthorMax
+    this.#retryMs = limits.fetchRetryMs
     this.#byAuthor = Array.from({ length: size }, () => [])
   }
 
@@ -86,8 +89,9 @@ export class Parking {
     this.#remove(last)
     const want = this.#wants.get(last.block.digest)
     if (want) {
-      want.askAtMs = nowMs
-      this.#askAtMs = nowMs
+      // Not at once: there was no room for it, and what lies below must come first.
+      want.askAtMs = Math.max(want.askAtMs, nowMs + this.#retryMs)
+      this.#askAtMs = Math.min(this.#askAtMs, want.askAtMs)
     }
   }
 
@@ -152,7 +156,7 @@ export class Parking {
    * What to ask for now, and whom: first the member that sent the child, then one other, then (-1) everybody,
    * each time waiting twice as long up to 32 times.
    */
-  due(nowMs: number, retryMs: number): { to: number; ref: BlockRef }[] {
+  due(nowMs: number): { to: number; ref: BlockRef }[] {
     const asks: { to: number; ref: BlockRef }[] = []
     if (nowMs < this.#askAtMs) return asks
     this.#askAtMs = Number.POSITIVE_INFINITY
@@ -161,7 +165,7 @@ export class Parking {
       if (want.askAtMs <= nowMs) {
         const other = want.ref.author === want.source ? want.source + 1 : want.ref.author
         asks.push({ to: want.attempts === 0 ? want.source : want.attempts === 1 ? other : -1, ref: want.ref })
-        want.askAtMs = nowMs + retryMs * 2 ** Math.min(Math.max(0, want.attempts - 1), 5)
+        want.askAtMs = nowMs + this.#retryMs * 2 ** Math.min(Math.max(0, want.attempts - 1), 5)
         want.attempts++
       }
       this.#askAtMs = Math.min(this.#askAtMs, want.askAtMs)

@@ -230,7 +230,7 @@ describe('the room for blocks that wait', () => {
 
   it('forgets what an evicted block alone waited for, and asks again for an evicted one that others wait for', () => {
     const lone = new LoneMember()
-    const parking = new Parking(4, 2)
+    const parking = new Parking(4, { parkedPerAuthorMax: 2, fetchRetryMs: 10 })
     const park = (block: Block): void => {
       const missing = block.header.parents
       parking.park({ block, from: 1, fetched: false, missingCount: missing.length, notBeforeMs: 0 }, missing, 0)
@@ -241,14 +241,14 @@ describe('the room for blocks that wait', () => {
       rounds.map((block) => parking.has(block.digest)),
       [true, true, false],
     )
-    const asked = parking.due(0, 10).map(({ ref }) => ref.round)
+    const asked = parking.due(0).map(({ ref }) => ref.round)
     assert.deepEqual([...new Set(asked)], [4, 6], 'nothing for the one that went')
-    assert.deepEqual(parking.due(1, 10), [], 'and nothing twice at once')
+    assert.deepEqual(parking.due(1), [], 'and nothing twice at once')
   })
 
   it('is free again once the rounds are collected away', () => {
     const lone = new LoneMember()
-    const parking = new Parking(4, 8)
+    const parking = new Parking(4, { parkedPerAuthorMax: 8, fetchRetryMs: 10 })
     for (const round of [5, 7]) {
       const block = orphan(lone, 1, round)
       const missing = block.header.parents
@@ -261,6 +261,6 @@ describe('the room for blocks that wait', () => {
       'round 5 is gone, and round 7 waits for nothing above',
     )
     assert.equal(parking.size, 0)
-    assert.deepEqual(parking.due(1000, 10), [], 'nobody is asked for what is gone')
+    assert.deepEqual(parking.due(1000), [], 'nobody is asked for what is gone')
   })
 })
