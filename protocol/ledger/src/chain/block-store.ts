@@ -118,7 +118,10 @@ export function blockWrites(
   transactions.forEach((tx, index) => {
     const place = new Uint8Array(12)
     place.set(key)
-    new DataView(place.buffer).setUint32(8, index)
+    place[8] = index >>> 24
+    place[9] = index >>> 16
+    place[10] = index >>> 8
+    place[11] = index
     writes.push({ table: 'transaction', key: tx.hash, value: place })
   })
   return writes

@@ -25,7 +25,7 @@ import { type HashedHeader, hashHeader } from './header.ts'
 import { META } from './keys.ts'
 import { DEFAULT_LIMITS, type LedgerInit, type LedgerModules } from './ledger-init.ts'
 import { type LogFilter, type PlacedLog, placedLogs, queryLogs } from './logs.ts'
-import { consensusReceipt, hookReceipt, indexedRoot, type Receipt } from './receipt.ts'
+import { consensusReceiptWith, hookReceipt, indexedRoot, type Receipt } from './receipt.ts'
 import { type Trace, type TracerChoice, Tracing, type TransactionTrace } from './tracing.ts'
 
 /** Accounts, and slots of each, that are noted when a block fails. */
@@ -199,7 +199,8 @@ export class Ledger {
     const allReceipts = hookLogs.length === 0 ? receipts : [...receipts, hookReceipt(hookLogs, gasUsed)]
     this.#progress = { ...this.#progress, stage: 'root' }
     const logsBloom = new Uint8Array(BLOOM_BYTES)
-    for (const { logs } of allReceipts) if (logs.length > 0) addBloom(logsBloom, bloomOf(logs))
+    const blooms = allReceipts.map(({ logs }) => bloomOf(logs))
+    for (const bloom of blooms) addBloom(logsBloom, bloom)
     const applied = this.#trie.apply(state.writeSet())
     const raws = transactions.map((tx) => tx.raw)
     const header = hashHeader({
@@ -208,7 +209,7 @@ export class Ledger {
       coinbase: block.coinbase,
       stateRoot: applied.root,
       transactionsRoot: indexedRoot(raws),
-      receiptsRoot: indexedRoot(allReceipts.map(consensusReceipt)),
+      receiptsRoot: indexedRoot(allReceipts.map((receipt, i) => consensusReceiptWith(receipt, blooms[i]!))),
       logsBloom,
       gasLimit: block.gasLimit,
       gasUsed,

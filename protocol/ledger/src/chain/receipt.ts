@@ -36,10 +36,15 @@ export function hookReceipt(logs: readonly Log[], cumulativeGasUsed: bigint): Re
 
 /** The part that the receipts root binds (EIP-658, EIP-2718). */
 export function consensusReceipt(receipt: Receipt): Uint8Array {
+  return consensusReceiptWith(receipt, bloomOf(receipt.logs))
+}
+
+/** As `consensusReceipt`, for whoever has the bloom of the logs at hand. */
+export function consensusReceiptWith(receipt: Receipt, bloom: Uint8Array): Uint8Array {
   const rlp = encodeRlp([
     receipt.ok ? 1 : 0,
     receipt.cumulativeGasUsed,
-    bloomOf(receipt.logs),
+    bloom,
     receipt.logs.map(({ address, topics, data }) => [hexToBytes(address), topics, data]),
   ])
   return receipt.type === 0 ? rlp : concatBytes(Uint8Array.of(receipt.type), rlp)

@@ -55,16 +55,14 @@ export class AbiInput {
   }
 }
 
+/** Above this the buffer is let go after use. */
+const KEPT_BYTES = 2 ** 16
+
 /** Encoded values being written: grows by doubling. */
 export class AbiOutput {
-  #bytes: Uint8Array
-  #view: DataView
+  #bytes = new Uint8Array(1_024)
+  #view = new DataView(this.#bytes.buffer)
   #length = 0
-
-  constructor(capacity = 256) {
-    this.#bytes = new Uint8Array(capacity)
-    this.#view = new DataView(this.#bytes.buffer)
-  }
 
   get length(): number {
     return this.#length
@@ -74,6 +72,7 @@ export class AbiOutput {
   reserve(length: number): number {
     const start = this.#length
     const end = start + length
+    if (end <= this.#bytes.length) this.#bytes.fill(0, start, end)
     if (end > this.#bytes.length) {
       const grown = new Uint8Array(Math.max(end, this.#bytes.length * 2))
       grown.set(this.#bytes.subarray(0, start))
@@ -96,9 +95,29 @@ export class AbiOutput {
     this.#bytes.set(bytes, at)
   }
 
+  /** A copy of what was written; the next use begins anew. */
   finish(): Uint8Array {
-    return this.#bytes.slice(0, this.#length)
+    const written = this.#bytes.slice(0, this.#length)
+    this.clear()
+    return written
   }
+
+  clear(): void {
+    this.#length = 0
+    if (this.#bytes.length <= KEPT_BYTES) return
+    this.#bytes = new Uint8Array(1_024)
+    this.#view = new DataView(this.#bytes.buffer)
+  }
+}
+
+/** One for all: encoding runs no foreign code, so it is never begun twice. A buffer for each value was mostly garbage. */
+const shared = new AbiOutput()
+
+/** The 32 bytes of a value type, as a topic of a log holds them. */
+export function encodeWord(codec: Codec, value: unknown): Uint8Array {
+  shared.clear()
+  codec.encode(shared, shared.reserve(WORD), value as never)
+  return shared.finish()
 }
 
 /** Codec of a list of parameters: arguments, results, or the fields of a struct. */
@@ -106,7 +125,7 @@ export interface TupleCodec {
   readonly headBytes: number
   decode(bytes: Uint8Array): unknown[]
   /** @throws RangeError if a value does not fit its type: the caller is wrong, not the user */
-  encode(values: readonly unknown[], output?: AbiOutput): Uint8Array
+  encode(values: readonly unknown[]): Uint8Array
 }
 
 export function compileTuple(parameters: readonly AbiParameter[]): TupleCodec {
@@ -115,10 +134,12 @@ export function compileTuple(parameters: readonly AbiParameter[]): TupleCodec {
   return {
     headBytes,
     decode: (bytes) => decodeSequence(codecs, new AbiInput(bytes), 0),
-    encode(values, output = new AbiOutput()) {
+    encode(values) {
       if (values.length !== codecs.length) throw new RangeError(`${values.length} values for ${codecs.length} types`)
-      encodeSequence(codecs, output, output.reserve(headBytes), values)
-      return output.finish()
+      // What a value that did not fit has left behind.
+      shared.clear()
+      encodeSequence(codecs, shared, shared.reserve(headBytes), values)
+      return shared.finish()
     },
   }
 }

@@ -13,7 +13,7 @@ import {
   type ParseAbiItem,
   parseAbiItem,
 } from 'abitype'
-import { AbiOutput, type Codec, compileParameter, compileTuple, type TupleCodec } from './abi-codec.ts'
+import { type Codec, compileParameter, compileTuple, encodeWord, type TupleCodec } from './abi-codec.ts'
 import type { Execution } from './execution.ts'
 import { gasPrices } from './gas.ts'
 import type { BlockContext, BlockOutcome, ModuleGenesis, ModuleMessage } from './message.ts'
@@ -171,8 +171,12 @@ export class Module<
   readonly #variables: new (
     port: SlotPort,
   ) => StorageView<Storage>
-  readonly #events: Record<string, EventEncoder> = {}
+  readonly #emitters: new (
+    call: CallScope,
+  ) => object
   readonly #errors: Record<string, (...values: unknown[]) => Revert> = {}
+  /** Made when the module is first asked, with whatever services it has by then. */
+  #answers: (new (context: AnyContext) => object) | undefined
   #genesis: ((context: AnyContext, genesis: GenesisTold) => void) | undefined
   #onBlock: ((context: AnyContext, outcome: BlockOutcome) => void) | undefined
   readonly #periodHooks: { period: 'epoch' | 'era'; slot: bigint; handler: PeriodHandler<AnyContext> }[] = []
@@ -182,12 +186,14 @@ export class Module<
     this.name = definition.name
     this.address = definition.address.toLowerCase() as Address
     this.#variables = variablesClass(definition.storage)
+    const events: Record<string, EventEncoder> = {}
     for (const [name, signature] of Object.entries(definition.events ?? {})) {
       const item = this.#parse(signature) as AbiEvent
       if (item.name !== name) throw new Error(`event ${item.name} is listed as ${name}`)
       this.#otherItems.push(item)
-      this.#events[name] = compileEvent(item)
+      events[name] = compileEvent(item)
     }
+    this.#emitters = emittersClass(events)
     for (const [name, signature] of Object.entries(definition.errors ?? {})) {
       const item = this.#parse(signature) as AbiError
       if (item.name !== name) throw new Error(`error ${item.name} is listed as ${name}`)
@@ -288,6 +294,7 @@ export class Module<
     Services & { readonly [N in ServiceName]: (...values: Arguments) => Answer }
   > {
     this.#services[name] = handler as never
+    this.#answers = undefined
     return this as never
   }
 
@@ -337,54 +344,18 @@ export class Module<
 
   #context(execution: Execution, caller: Address, value: bigint): AnyContext {
     const { address } = this
-    const { state, block } = execution
-    const emit: Record<string, (...values: unknown[]) => void> = {}
-    for (const [name, encode] of Object.entries(this.#events)) {
-      emit[name] = (...values) => execution.log({ address, ...encode(values) })
-    }
-    return {
-      caller,
-      origin: execution.origin,
-      value,
-      address,
-      block,
-      params: block.params,
-      s: new this.#variables(execution.slotsOf(address)) as never,
-      emit: emit as never,
-      error: this.#errors as never,
-      // biome-ignore lint/suspicious/noExplicitAny: any module may be asked, and only modules are askable
-      ask: (other) => (other as Module<any, any, any, any, any, any, any>).#answer(execution, address) as never,
-      transfer: (to, amount) => execution.transfer(address, to, amount),
-      balance: () => {
-        execution.gas.charge(gasPrices.warmLoad)
-        return state.getBalance(address)
-      },
-      issue: (amount) => this.#issue(execution, amount, 1n),
-      burn: (amount) => this.#issue(execution, amount, -1n),
-      charge: (gas) => execution.gas.charge(gas),
-      gasUsed: () => execution.gas.used,
-      codeOf: (account) => {
-        execution.gas.charge(gasPrices.coldLoad)
-        return state.getCode(account)
-      },
-    }
+    const call: CallScope = { execution, address, module: this }
+    const variables = new this.#variables(execution.slotsOf(address))
+    const emit = new this.#emitters(call)
+    return new CallContext(call, caller, value, variables, emit, this.#errors) as never
   }
 
-  #issue(execution: Execution, amount: bigint, sign: 1n | -1n): void {
-    if (this.definition.issues !== true) throw new Error(`${this.name} does not issue tokens`)
-    if (amount < 0n) throw new RangeError(`an amount of ${amount} wei`)
-    execution.issue(this.address, sign * amount)
-  }
-
-  /** The services as functions of their arguments, bound to one call. */
-  #answer(execution: Execution, caller: Address): Services {
+  /** The services as functions of their arguments, bound to one call: what `ask` gives. */
+  answer(execution: Execution, caller: Address): Services {
     const known = execution.answers.get(this)?.get(caller)
     if (known) return known as Services
-    const context = this.#context(execution, caller, 0n)
-    const bound: Record<string, unknown> = {}
-    for (const [name, handler] of Object.entries(this.#services)) {
-      bound[name] = (...values: never[]) => handler(context as never, ...values)
-    }
+    this.#answers ??= answersClass(this.#services)
+    const bound = new this.#answers(this.#context(execution, caller, 0n))
     const answers = execution.answers.get(this) ?? new Map<Address, unknown>()
     execution.answers.set(this, answers.set(caller, bound))
     return bound as Services
@@ -451,6 +422,134 @@ function variablesClass<Storage extends StorageFields>(storage: Storage): new (p
   return Variables as never
 }
 
+/** What the parts of a context share. */
+interface CallScope {
+  readonly execution: Execution
+  readonly address: Address
+  readonly module: AnyModule
+}
+
+/**
+ * One object per call with methods on a prototype: a closure for each method, event and service was a tenth of what a
+ * call took.
+ */
+class CallContext {
+  readonly caller: Address
+  readonly value: bigint
+  readonly address: Address
+  readonly s: object
+  readonly emit: object
+  readonly error: object
+  readonly block: BlockContext
+  readonly #call: CallScope
+
+  constructor(call: CallScope, caller: Address, value: bigint, variables: object, emit: object, errors: object) {
+    this.#call = call
+    this.caller = caller
+    this.value = value
+    this.address = call.address
+    this.s = variables
+    this.emit = emit
+    this.error = errors
+    this.block = call.execution.block
+  }
+
+  get origin(): Address {
+    return this.#call.execution.origin
+  }
+
+  get params(): Params {
+    return this.block.params
+  }
+
+  ask(other: Askable<unknown>): unknown {
+    // biome-ignore lint/suspicious/noExplicitAny: any module may be asked, and only modules are askable
+    return (other as Module<any, any, any, any, any, any, any>).answer(this.#call.execution, this.address)
+  }
+
+  transfer(to: Address, amount: bigint): void {
+    this.#call.execution.transfer(this.address, to, amount)
+  }
+
+  balance(): bigint {
+    const { gas, state } = this.#call.execution
+    gas.charge(gasPrices.warmLoad)
+    return state.getBalance(this.address)
+  }
+
+  issue(amount: bigint): void {
+    this.#issue(amount, 1n)
+  }
+
+  burn(amount: bigint): void {
+    this.#issue(amount, -1n)
+  }
+
+  charge(gas: number): void {
+    this.#call.execution.gas.charge(gas)
+  }
+
+  gasUsed(): number {
+    return this.#call.execution.gas.used
+  }
+
+  codeOf(account: Address): Uint8Array {
+    const { gas, state } = this.#call.execution
+    gas.charge(gasPrices.coldLoad)
+    return state.getCode(account)
+  }
+
+  #issue(amount: bigint, sign: 1n | -1n): void {
+    const { execution, address, module } = this.#call
+    if (module.definition.issues !== true) throw new Error(`${module.name} does not issue tokens`)
+    if (amount < 0n) throw new RangeError(`an amount of ${amount} wei`)
+    execution.issue(address, sign * amount)
+  }
+}
+
+/** A class with a method for each event. */
+function emittersClass(events: Readonly<Record<string, EventEncoder>>): new (call: CallScope) => object {
+  class Emitters {
+    readonly call: CallScope
+    constructor(call: CallScope) {
+      this.call = call
+    }
+  }
+  for (const [name, encode] of Object.entries(events)) {
+    Object.defineProperty(Emitters.prototype, name, {
+      value(this: Emitters, ...values: unknown[]) {
+        const { execution, address } = this.call
+        const { topics, data } = encode(values)
+        execution.log({ address, topics, data })
+      },
+    })
+  }
+  return Emitters
+}
+
+/** A class with a getter for each service. What it gives needs no `this`, so that modules may take it apart. */
+function answersClass(
+  services: Readonly<Record<string, (context: never, ...values: never[]) => unknown>>,
+): new (
+  context: AnyContext,
+) => object {
+  class Answers {
+    readonly context: AnyContext
+    constructor(context: AnyContext) {
+      this.context = context
+    }
+  }
+  for (const [name, handler] of Object.entries(services)) {
+    Object.defineProperty(Answers.prototype, name, {
+      get(this: Answers) {
+        const context = this.context as never
+        return (...values: never[]) => handler(context, ...values)
+      },
+    })
+  }
+  return Answers
+}
+
 type EventEncoder = (values: readonly unknown[]) => { topics: Uint8Array[]; data: Uint8Array }
 
 function compileEvent(event: AbiEvent): EventEncoder {
@@ -468,14 +567,7 @@ function compileEvent(event: AbiEvent): EventEncoder {
   }
   const data = compileTuple(plain.map((index) => event.inputs[index]!))
   return (values) => ({
-    topics: [
-      signature,
-      ...indexed.map(({ index, codec }) => {
-        const topic = new AbiOutput(32)
-        codec.encode(topic, topic.reserve(32), values[index] as never)
-        return topic.finish()
-      }),
-    ],
+    topics: [signature, ...indexed.map(({ index, codec }) => encodeWord(codec, values[index]))],
     data: data.encode(plain.map((index) => values[index])),
   })
 }

@@ -1,7 +1,7 @@
 import { concatBytes, equalBytes, utf8Encode } from '@cumulus/bytes'
 import { keccak256 } from '@cumulus/hash'
 import { LedgerError } from '../ledger-error.ts'
-import type { LedgerStore, LedgerWrite } from './ledger-store.ts'
+import type { LedgerStore, LedgerWrite, StateWrite } from './ledger-store.ts'
 import type { StateReader } from './state-reader.ts'
 
 /** How far back the state can be asked for. */
@@ -77,20 +77,20 @@ export class History {
    *
    * @param writes of the block to `account`, `slot` and `node`
    */
-  record(number: bigint, writes: readonly LedgerWrite[]): { writes: LedgerWrite[]; advance: () => void } {
+  record(number: bigint, writes: readonly StateWrite[]): { writes: LedgerWrite[]; advance: () => void } {
     const rows: LedgerWrite[] = []
     const keys: Uint8Array[] = []
     const block = u64(number)
-    for (const { table, key } of writes) {
+    for (const { table, key, before: known } of writes) {
       if (table !== 'account' && table !== 'slot' && table !== 'node') continue
-      const before = this.#store.get(table, key)
+      const before = known ?? this.#store.get(table, key)?.slice() ?? NOTHING
       if (table === 'node') {
         // Only what a root of before leads to is ever looked for: no row says that there was no node.
-        if (before) rows.push({ table: 'oldNode', key: concatBytes(block, key), value: before.slice() })
+        if (before.length > 0) rows.push({ table: 'oldNode', key: concatBytes(block, key), value: before })
         continue
       }
       const name = concatBytes(table === 'account' ? ACCOUNT : SLOT, key)
-      rows.push({ table: 'old', key: concatBytes(name, block), value: before?.slice() ?? NOTHING })
+      rows.push({ table: 'old', key: concatBytes(name, block), value: before })
       keys.push(name)
     }
     for (let i = 0; i < keys.length; i += CHUNK_KEYS) {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { concatBytes, equalBytes, hexToBytes } from '@cumulus/bytes'
+import { bytesToHex, concatBytes, equalBytes, hexToBytes } from '@cumulus/bytes'
 import { keccak256 } from '@cumulus/hash'
 import type { Address } from '@cumulus/types'
 import { bytesToInteger, wordToBytes } from '../trie/rlp.ts'
@@ -32,7 +32,14 @@ export interface DirtyAccount {
   /** Code that was not there before the block. */
   readonly newCode: Uint8Array | undefined
   /** Slots that differ from before the block; 0 = gone. */
-  readonly slots: readonly { readonly slot: bigint; readonly value: bigint }[]
+  readonly slots: readonly DirtySlot[]
+}
+
+export interface DirtySlot {
+  readonly slot: bigint
+  readonly value: bigint
+  /** What was there before the block, where it is known; 0 = nothing. */
+  readonly before?: bigint
 }
 
 interface Entry {
@@ -73,7 +80,8 @@ type Undo =
 export class JournaledState implements WorldState {
   #store: Pick<StateReader, 'get'>
   readonly #limits: StateLimits
-  readonly #entries = new Map<string, Entry>()
+  /** By address in lower case. */
+  readonly #entries = new Map<Address, Entry>()
   readonly #dirty = new Set<Entry>()
   readonly #log: Undo[] = []
   readonly #marks: number[] = []
@@ -225,10 +233,10 @@ export class JournaledState implements WorldState {
     assert(this.#marks.length === 0, 'a block ends with no checkpoint open')
     const set: DirtyAccount[] = []
     for (const entry of this.#dirty) {
-      const slots: { slot: bigint; value: bigint }[] = []
+      const slots: DirtySlot[] = []
       for (const [slot, before] of entry.slotsBefore) {
         const value = entry.slots.get(slot)!
-        if (value !== before) slots.push({ slot, value })
+        if (value !== before) slots.push({ slot, value, before })
       }
       const before = entry.before!
       const isCodeNew = !equalBytes(before.codeHash, entry.codeHash)
@@ -251,7 +259,7 @@ export class JournaledState implements WorldState {
    * back, longest unused first.
    */
   endBlock(storageRoots: ReadonlyMap<DirtyAccount, Uint8Array>): void {
-    for (const [account, root] of storageRoots) this.#entries.get(account.address.toHex())!.storageRoot = root
+    for (const [account, root] of storageRoots) this.#entries.get(bytesToHex(account.address))!.storageRoot = root
     this.#settle()
     this.#block++
   }
@@ -323,8 +331,13 @@ export class JournaledState implements WorldState {
   }
 
   #entry(address: Address): Entry {
-    // Lower-casing a string that is lower-case already returns it as it is.
-    const key = address.toLowerCase().slice(2)
+    // Almost always it comes in lower case, and is known. A string made here would have to be hashed each time.
+    const known = this.#entries.get(address)
+    if (known !== undefined) {
+      known.usedIn = this.#block
+      return known
+    }
+    const key = address.toLowerCase() as Address
     let entry = this.#entries.get(key)
     if (entry === undefined) {
       const bytes = hexToBytes(key)

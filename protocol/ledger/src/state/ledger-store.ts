@@ -57,6 +57,12 @@ export interface LedgerWrite {
   readonly value: Uint8Array | undefined
 }
 
+/** A change of the state, with what it replaces where that is known without asking the store. */
+export interface StateWrite extends LedgerWrite {
+  /** Empty: nothing is there. */
+  readonly before?: Uint8Array | undefined
+}
+
 /** What the ledger needs from a disk. Synchronous: execution cannot wait in the middle of a read. */
 export interface LedgerStore {
   /** The value, or undefined. Never changed by the ledger; need not outlive the next `write`. */

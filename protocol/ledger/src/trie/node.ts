@@ -21,6 +21,12 @@ interface Loaded {
   refLength: number
   /** Generation of the last visit, by which memory is given back. */
   usedIn: number
+  /**
+   * RLP of the node when it was last loaded or hashed, which is what lies in the store at its path (unless it is too
+   * short to be stored); empty if nothing lies there; undefined if that is not known. Refs of a branch's children lie in
+   * it, unless they have changed.
+   */
+  source: Uint8Array | undefined
 }
 
 export interface Leaf extends Loaded {
@@ -39,8 +45,6 @@ export interface Extension extends Loaded {
 export interface Branch extends Loaded {
   readonly kind: 'branch'
   readonly children: (Node | undefined)[]
-  /** RLP of the branch when it was last loaded or hashed. Refs of its children lie in it, unless they have changed. */
-  source: Uint8Array | undefined
 }
 
 /** A node that lies in the store at its path. */
@@ -60,29 +64,55 @@ export function refOf(node: Node): Uint8Array {
   return node.ref!.slice(node.refAt, node.refAt + node.refLength)
 }
 
-export function leaf(path: Nibbles, value: Uint8Array, usedIn: number): Leaf {
-  return { kind: 'leaf', path, value, ref: undefined, refAt: 0, refLength: 0, usedIn }
+export function leaf(path: Nibbles, value: Uint8Array, usedIn: number, source?: Uint8Array): Leaf {
+  return { kind: 'leaf', path, value, ref: undefined, refAt: 0, refLength: 0, usedIn, source }
 }
 
-export function extension(path: Nibbles, child: Node, usedIn: number): Extension {
-  return { kind: 'extension', path, child, ref: undefined, refAt: 0, refLength: 0, usedIn }
+export function extension(path: Nibbles, child: Node, usedIn: number, source?: Uint8Array): Extension {
+  return { kind: 'extension', path, child, ref: undefined, refAt: 0, refLength: 0, usedIn, source }
 }
 
 export function branch(usedIn: number): Branch {
   const children = new Array(16).fill(undefined)
-  return { kind: 'branch', children, source: undefined, ref: undefined, refAt: 0, refLength: 0, usedIn }
+  return { kind: 'branch', children, ref: undefined, refAt: 0, refLength: 0, usedIn, source: undefined }
 }
 
 /** RLP of a node whose children all have their `ref`. */
 export function encodeNode(node: Leaf | Extension | Branch): Uint8Array {
-  if (node.kind === 'leaf') return encodeRlp([packPath(node.path, true), node.value])
+  if (node.kind === 'leaf') return encodeLeaf(packPath(node.path, true), node.value)
   if (node.kind === 'extension') return encodeExtension(packPath(node.path, false), refOf(node.child))
   return encodeBranch(node)
 }
 
+/** One allocation: a leaf is encoded for each slot that changes. */
+function encodeLeaf(packed: Uint8Array, value: Uint8Array): Uint8Array {
+  // Values of receipts are long; those of the state are not.
+  if (value.length > 55) return encodeRlp([packed, value])
+  const pathLength = isOwnCode(packed) ? 1 : packed.length + 1
+  const valueLength = isOwnCode(value) ? 1 : value.length + 1
+  const length = pathLength + valueLength
+  const bytes = new Uint8Array(length + (length > 55 ? 2 : 1))
+  let at = 0
+  if (length > 55) {
+    bytes[at++] = 0xf8
+    bytes[at++] = length
+  } else bytes[at++] = 0xc0 + length
+  if (pathLength !== 1) bytes[at++] = 0x80 + packed.length
+  bytes.set(packed, at)
+  at += packed.length
+  if (!isOwnCode(value)) bytes[at++] = 0x80 + value.length
+  bytes.set(value, at)
+  return bytes
+}
+
+/** Whether RLP writes these bytes as they are. */
+function isOwnCode(bytes: Uint8Array): boolean {
+  return bytes.length === 1 && bytes[0]! < 0x80
+}
+
 function encodeExtension(packed: Uint8Array, ref: Uint8Array): Uint8Array {
   // A path of at most 64 nibbles packs into 33 bytes, and a ref has at most 33: the length always fits one byte.
-  const pathLength = packed.length === 1 && packed[0]! < 0x80 ? 1 : packed.length + 1
+  const pathLength = isOwnCode(packed) ? 1 : packed.length + 1
   const length = pathLength + ref.length
   const long = length > 55
   const bytes = new Uint8Array(length + (long ? 2 : 1))
@@ -134,7 +164,6 @@ function encodeBranch(node: Branch): Uint8Array {
     }
   }
   bytes[at] = 0x80
-  node.source = bytes
   return bytes
 }
 
@@ -162,15 +191,16 @@ export function decodeNode(
       at = header.end
     }
     if (readHeader(rlp, at).end !== list.end) throw new DecodeError('a branch has 17 items', at)
-    return { kind: 'branch', children, source: rlp, ref, refAt, refLength, usedIn }
+    return { kind: 'branch', children, ref, refAt, refLength, usedIn, source: rlp }
   }
   const { path, isLeaf } = unpackPath(rlp.subarray(first.start, first.end))
   if (isLeaf) {
-    return { kind: 'leaf', path, value: rlp.slice(second.start, second.end), ref, refAt, refLength, usedIn }
+    const value = rlp.subarray(second.start, second.end)
+    return { kind: 'leaf', path, value, ref, refAt, refLength, usedIn, source: rlp }
   }
   const child = decodeChild(rlp, first.end, second, usedIn)
   if (child === undefined) throw new DecodeError('an extension leads somewhere', first.end)
-  return { kind: 'extension', path, child, ref, refAt, refLength, usedIn }
+  return { kind: 'extension', path, child, ref, refAt, refLength, usedIn, source: rlp }
 }
 
 function decodeChild(rlp: Uint8Array, from: number, header: RlpHeader, usedIn: number): Node | undefined {

@@ -2,7 +2,7 @@ import { concatBytes, equalBytes } from '@cumulus/bytes'
 import { keccak256 } from '@cumulus/hash'
 import { type Account, decodeAccount, EMPTY_ACCOUNT, EMPTY_CODE_HASH, encodeAccount } from '../state/account.ts'
 import { type DirtyAccount, slotKey } from '../state/journaled-state.ts'
-import type { LedgerWrite } from '../state/ledger-store.ts'
+import type { StateWrite } from '../state/ledger-store.ts'
 import type { StateReader } from '../state/state-reader.ts'
 import { bytesToInteger, encodeRlp, integerToBytes, wordToBytes } from './rlp.ts'
 import { EMPTY_ROOT, type NodeStore, Trie } from './trie.ts'
@@ -18,7 +18,7 @@ export interface AppliedState {
   readonly root: Uint8Array
   readonly storageRoots: ReadonlyMap<DirtyAccount, Uint8Array>
   /** Flat tables and trie nodes; to be stored in one batch. */
-  readonly writes: LedgerWrite[]
+  readonly writes: StateWrite[]
 }
 
 /** About 300 B each; the tries of a block may exceed it until the block ends. */
@@ -35,7 +35,7 @@ export class StateTrie {
   /** By address in hex, in the order of last use. */
   readonly #storage = new Map<string, Trie>()
   /** Where nodes go while a commit is under way. */
-  #writes: LedgerWrite[] = []
+  #writes: StateWrite[] = []
 
   constructor(state: StateReader, root: Uint8Array = EMPTY_ROOT, nodesKept = NODES_KEPT) {
     this.#state = state
@@ -89,16 +89,17 @@ export class StateTrie {
 
   #applySlots(account: DirtyAccount): Uint8Array {
     const trie = this.#storageTrie(account.address, account.storageRoot)
-    for (const { slot, value } of account.slots) {
+    for (const { slot, value, before: replaced } of account.slots) {
+      const before = replaced === undefined ? undefined : integerToBytes(replaced)
       const word = wordToBytes(slot)
       const key = concatBytes(account.address, word)
       if (value === 0n) {
         trie.delete(keccak256(word))
-        this.#writes.push({ table: 'slot', key, value: undefined })
+        this.#writes.push({ table: 'slot', key, value: undefined, before })
       } else {
         const bytes = integerToBytes(value)
         trie.put(keccak256(word), encodeRlp(bytes))
-        this.#writes.push({ table: 'slot', key, value: bytes })
+        this.#writes.push({ table: 'slot', key, value: bytes, before })
       }
     }
     const root = trie.commit()
@@ -126,10 +127,16 @@ export class StateTrie {
   }
 
   #nodes(prefix: Uint8Array): NodeStore {
+    const keyOf = (path: Uint8Array) => {
+      const key = new Uint8Array(prefix.length + path.length)
+      key.set(prefix)
+      key.set(path, prefix.length)
+      return key
+    }
     return {
-      read: (path, hash) => this.#state.node(concatBytes(prefix, path), hash),
-      write: (path, rlp) => {
-        this.#writes.push({ table: 'node', key: concatBytes(prefix, path), value: rlp })
+      read: (path, hash) => this.#state.node(keyOf(path), hash),
+      write: (path, rlp, before) => {
+        this.#writes.push({ table: 'node', key: keyOf(path), value: rlp, before })
       },
     }
   }

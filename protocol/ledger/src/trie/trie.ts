@@ -25,7 +25,11 @@ export const EMPTY_ROOT = Uint8Array.fromHex('56e81f171bcc55a6ff8345e692c0f86e5b
 export interface NodeStore {
   /** @param hash of the node wanted */
   read(path: Nibbles, hash: Uint8Array): Uint8Array | undefined
-  write(path: Nibbles, rlp: Uint8Array | undefined): void
+  /**
+   * @param path used again when the call is over
+   * @param before what lies there now, where the trie knows; empty if nothing does
+   */
+  write(path: Nibbles, rlp: Uint8Array | undefined, before?: Uint8Array): void
 }
 
 /** For tries that live for one computation only. */
@@ -52,6 +56,8 @@ export class Trie {
   /** Paths where a stored node may have ceased to be, as strings of one char per nibble. */
   readonly #stale = new Set<string>()
   #nodeCount = 0
+  /** Where `#hash` is. */
+  #path: Nibbles = new Uint8Array(64)
 
   constructor(store: NodeStore = noNodeStore, root: Uint8Array = EMPTY_ROOT) {
     this.#store = store
@@ -88,7 +94,7 @@ export class Trie {
       hash = EMPTY_ROOT
       if (this.#stale.size > 0) this.#stale.add('')
     } else {
-      this.#hash(root, new Uint8Array(0), true)
+      this.#hash(root, 0)
       hash = refOf(root).slice(1)
     }
     for (const path of this.#stale) this.#store.write(stringToPath(path), undefined)
@@ -144,7 +150,7 @@ export class Trie {
       }
       node.usedIn = this.#generation
       // A node shorter than 32 bytes is part of its parent, except for the root.
-      if (proof && (at === 0 || node.refLength === HASH_REF_BYTES)) proof.push(encodeNode(node).slice())
+      if (proof && (at === 0 || node.refLength === HASH_REF_BYTES)) proof.push(node.source!.slice())
       if (node.kind === 'leaf') {
         return commonLength(node.path, key, at) === node.path.length ? node.value : undefined
       }
@@ -197,19 +203,21 @@ export class Trie {
     // The path forks here.
     const fork = branch(this.#generation)
     const rest = node.path.slice(common + 1)
-    if (node.kind === 'leaf') fork.children[node.path[common]!] = leaf(rest, node.value, this.#generation)
+    if (node.kind === 'leaf') fork.children[node.path[common]!] = leaf(rest, node.value, this.#generation, NOTHING)
     else {
-      fork.children[node.path[common]!] = rest.length > 0 ? extension(rest, node.child, this.#generation) : node.child
+      fork.children[node.path[common]!] =
+        rest.length > 0 ? extension(rest, node.child, this.#generation, NOTHING) : node.child
     }
     fork.children[key[at + common]!] = this.#newLeaf(key.slice(at + common + 1), value)
     this.#nodeCount += 2
     return common > 0 ? extension(key.slice(at, at + common), fork, this.#generation) : fork
   }
 
+  /** Where no node led before, none lies in the store, but for stale ones. */
   #newLeaf(path: Nibbles, value: Uint8Array): Leaf {
     this.#changed = true
     this.#nodeCount++
-    return leaf(path, value, this.#generation)
+    return leaf(path, value, this.#generation, NOTHING)
   }
 
   #remove(node: Node | undefined, key: Nibbles, at: number): Node | undefined {
@@ -272,27 +280,43 @@ export class Trie {
     this.#stale.add(pathToString(path))
   }
 
-  #hash(node: Node, path: Nibbles, isRoot: boolean): void {
+  /** Hashes a node, and what changed below it, and stores both. The first `depth` nibbles of `#path` lead to it. */
+  #hash(node: Node, depth: number): void {
     if (node.kind === 'unloaded' || node.ref !== undefined) return
     if (node.kind === 'branch') {
+      this.#reach(depth + 1)
+      const { children } = node
       for (let i = 0; i < 16; i++) {
-        const child = node.children[i]
-        if (child !== undefined && child.ref === undefined) this.#hash(child, appendNibble(path, i), false)
+        const child = children[i]
+        if (child === undefined || child.ref !== undefined) continue
+        this.#path[depth] = i
+        this.#hash(child, depth + 1)
       }
     } else if (node.kind === 'extension' && node.child.ref === undefined) {
-      this.#hash(node.child, joinNibbles(path, node.path), false)
+      this.#reach(depth + node.path.length)
+      this.#path.set(node.path, depth)
+      this.#hash(node.child, depth + node.path.length)
     }
     const rlp = encodeNode(node)
-    if (rlp.length < 32 && !isRoot) {
+    const path = this.#path.subarray(0, depth)
+    if (rlp.length < 32 && depth > 0) {
       node.ref = rlp
       this.#forget(path)
     } else {
       node.ref = hashRef(keccak256(rlp))
-      this.#store.write(path, rlp)
-      if (this.#stale.size > 0) this.#stale.delete(pathToString(path))
+      const wasStale = this.#stale.size > 0 && this.#stale.delete(pathToString(path))
+      this.#store.write(path, rlp, wasStale ? undefined : storedOf(node, depth))
     }
+    node.source = rlp
     node.refAt = 0
     node.refLength = node.ref.length
+  }
+
+  #reach(depth: number): void {
+    if (depth <= this.#path.length) return
+    const longer = new Uint8Array(2 * depth)
+    longer.set(this.#path)
+    this.#path = longer
   }
 
   #unloadBelow(node: Node, since: number): number {
@@ -310,6 +334,13 @@ export class Trie {
     }
     return count
   }
+}
+
+const NOTHING = new Uint8Array(0)
+
+/** What the store holds at the path of a node that has changed, if that is known. */
+function storedOf({ source }: Exclude<Node, Unloaded>, depth: number): Uint8Array | undefined {
+  return source !== undefined && source.length < 32 && depth > 0 ? NOTHING : source
 }
 
 /** Whether a node can be dropped: it is stored under its own path, and nobody came by since. */

@@ -11,7 +11,9 @@ class PathStore implements NodeStore {
   read(path: Uint8Array): Uint8Array | undefined {
     return this.nodes.get(path.join('.'))
   }
-  write(path: Uint8Array, rlp: Uint8Array | undefined): void {
+  write(path: Uint8Array, rlp: Uint8Array | undefined, before?: Uint8Array): void {
+    // What the trie says it replaces is what the store holds.
+    if (before) assert.deepEqual(before, this.nodes.get(path.join('.')) ?? new Uint8Array(0))
     if (rlp === undefined) this.nodes.delete(path.join('.'))
     else this.nodes.set(path.join('.'), rlp)
   }
@@ -143,9 +145,9 @@ describe('a trie', () => {
     const store = new PathStore()
     const counting: NodeStore = {
       read: (path) => store.read(path),
-      write: (path, rlp) => {
+      write: (path, rlp, before) => {
         written++
-        store.write(path, rlp)
+        store.write(path, rlp, before)
       },
     }
     const trie = new Trie(counting)
