@@ -15,6 +15,20 @@ import { hasQuorumAt, stalledAtMs } from './parents.ts'
 import type { R2sConfig, R2sStart } from './r2s-config.ts'
 import { inquire, restore, tellNewest, toldNewest } from './recovery.ts'
 
+export interface MemberSizes {
+  /** Accepted blocks above `gcRound`. */
+  readonly blocks: number
+  /** Blocks that wait for ancestors or for their time, and ancestors that are asked for. */
+  readonly parked: number
+  readonly wanted: number
+  /** Digests of invalid blocks. */
+  readonly refused: number
+  /** Rounds whose coin is not known, but shares of it are. */
+  readonly coins: number
+  /** Blocks in the order, above `gcRound`. */
+  readonly output: number
+}
+
 /**
  * One member of the committee (SPEC 2): takes an event, returns what should happen. Reads no clock, draws no random
  * number and does no IO; equal events give equal effects.
@@ -66,6 +80,19 @@ export class R2s {
   /** Blocks waiting for ancestors or their time. */
   get parkedCount(): number {
     return this.#m.parking.size
+  }
+
+  /** How much it keeps of everything that could grow. */
+  get sizes(): MemberSizes {
+    const { dag, parking, invalid, coins, output } = this.#m
+    return {
+      blocks: dag.blockCount,
+      parked: parking.size,
+      wanted: parking.wantCount,
+      refused: invalid.size,
+      coins: coins.size,
+      output: output.length,
+    }
   }
 
   /** Call once, before the first event. Commits that the log holds are told again. */

@@ -74,6 +74,8 @@ export class Dag {
   /** Blocks at or below are neither kept, fetched, cited nor linearised (SPEC 2.9). */
   gcRound = 0
   highestRound = 0
+  /** Blocks kept, without the virtual ones of round 0. */
+  blockCount = 0
   /** By author: the first accepted block of his highest round. */
   readonly newest: Vertex[]
   #rounds: Round[] = []
@@ -133,6 +135,7 @@ export class Dag {
     const place = this.#rounds[round - this.#base]!
     const slot = place.slots[author]!
     slot.push(vertex)
+    this.blockCount++
     place.present |= 1 << author
     if (slot.length === 2) {
       const rounds = this.#twinRounds[author]!
@@ -160,6 +163,7 @@ export class Dag {
           vertex.support = NONE
           vertex.certs = NONE
           gone.push(vertex)
+          if (vertex.block) this.blockCount--
         }
       }
     }

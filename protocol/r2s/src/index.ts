@@ -19,7 +19,7 @@ export {
 } from './block.ts'
 export { type Coin, type CoinRule, type CoinShare, leaderOrder, publicCoin } from './coin.ts'
 export { COMMITTEE_SIZE_MAX, type Committee, committeeOf, memberCount } from './committee.ts'
-export { R2s } from './consensus.ts'
+export { type MemberSizes, R2s } from './consensus.ts'
 export { Dag, Vertex } from './dag.ts'
 export { digestKey } from './digest-map.ts'
 export { R2sPanic } from './errors.ts'

@@ -45,6 +45,11 @@ export class Parking {
     return this.#parked.size
   }
 
+  /** Blocks that are asked for. */
+  get wantCount(): number {
+    return this.#wants.size
+  }
+
   has(digest: Uint8Array): boolean {
     return this.#parked.has(digest)
   }

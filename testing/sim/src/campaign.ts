@@ -21,7 +21,10 @@ export interface Tally {
   certificates: number
   directCommits: number
   directSkips: number
-  indirect: number
+  indirectCommits: number
+  indirectSkips: number
+  latencyMs: number
+  latencies: number
   /** Over all traces: equal for equal code and seeds, whatever the number of workers. */
   trace: number
   violations: { seed: number; code: ViolationCode; message: string }[]
@@ -41,27 +44,50 @@ export function emptyTally(): Tally {
     certificates: 0,
     directCommits: 0,
     directSkips: 0,
-    indirect: 0,
+    indirectCommits: 0,
+    indirectSkips: 0,
+    latencyMs: 0,
+    latencies: 0,
     trace: 0,
     violations: [],
   }
 }
 
 export function runSeed({ size, twins }: Campaign, seed: number): RunResult {
-  return twins === null ? new World(drawPlan(seed, size)).run() : runTwins(seed, size, twins)
+  return runScenario(drawScenario({ size, twins }, seed))
+}
+
+/** What a campaign runs for a seed, in full. */
+export interface Scenario {
+  readonly plan: Plan
+  readonly twins: Twins | null
+}
+
+export function drawScenario({ size, twins }: Campaign, seed: number): Scenario {
+  return twins === null ? { plan: drawPlan(seed, size), twins: null } : drawTwins(seed, size, twins)
+}
+
+export function runScenario({ plan, twins }: Scenario): RunResult {
+  const result = new World(plan, twins).run()
+  const mayStall = twins !== null && twins.members > committeeOf(plan.size).faultCount
+  return mayStall && result.violation?.code === 'STALL' ? { ...result, violation: null } : result
 }
 
 /**
- * SPEC 6, Twins: `members` identities run as two honest personas each; the halves of the committee, every half with its
+ * Twins: `members` identities run as two honest personas each; the halves of the committee, every half with its
  * personas, do not hear of each other until the network heals. Random traitors hardly ever find the worst case; this
  * is it. Whether the committee goes on is only asked for where no more than f are traitors.
  */
-export function runTwins(seed: number, size: number, members: number): RunResult {
+function drawTwins(seed: number, size: number, members: number): Scenario {
   const random = new Random(seed ^ 0x7717)
   const plan: Plan = {
     ...drawPlan(seed, size),
     waveLength: random.chance(0.5) ? 4 : 5,
     leaders: random.pick([1, Math.min(2, size), size]),
+    coin: 'threshold',
+    shareless: null,
+    starvesLeaders: false,
+    pressureChance: 0,
     gcDepth: 64,
     parkedMax: 64,
     replyBytesMax: 2 ** 22,
@@ -75,10 +101,7 @@ export function runTwins(seed: number, size: number, members: number): RunResult
     slowFsyncChance: 0,
     chaosMs: 0,
   }
-  const twins: Twins = { members, healMs: random.between(150, 350) }
-  const result = new World(plan, twins).run()
-  const mayStall = members > committeeOf(size).faultCount
-  return mayStall && result.violation?.code === 'STALL' ? { ...result, violation: null } : result
+  return { plan, twins: { members, healMs: random.between(150, 350) } }
 }
 
 export function tallySeeds(campaign: Campaign, from: number, to: number, stopAtFirst = false): Tally {
@@ -86,6 +109,15 @@ export function tallySeeds(campaign: Campaign, from: number, to: number, stopAtF
   for (let seed = from; seed < to; seed++) {
     count(tally, runSeed(campaign, seed))
     if (stopAtFirst && tally.violations.length > 0) break
+  }
+  return tally
+}
+
+/** A scenario as it is, then with other seeds for the network and the disks, until one fails. */
+export function tallyScenario({ plan, twins }: Scenario, tries: number): Tally {
+  const tally = emptyTally()
+  for (let i = 0; i < tries && tally.violations.length === 0; i++) {
+    count(tally, runScenario({ plan: { ...plan, seed: plan.seed + i }, twins }))
   }
   return tally
 }
@@ -100,7 +132,10 @@ function count(tally: Tally, result: RunResult): void {
   tally.certificates += result.certificates
   tally.directCommits += result.directCommits
   tally.directSkips += result.directSkips
-  tally.indirect += result.indirect
+  tally.indirectCommits += result.indirectCommits
+  tally.indirectSkips += result.indirectSkips
+  tally.latencyMs += result.latencyMs
+  tally.latencies += result.latencies
   tally.trace = (tally.trace + result.trace) % 2 ** 32
   const { violation, plan } = result
   if (violation && tally.violations.length < VIOLATIONS_KEPT_MAX) {
@@ -118,7 +153,10 @@ export function addTally(sum: Tally, part: Tally): void {
   sum.certificates += part.certificates
   sum.directCommits += part.directCommits
   sum.directSkips += part.directSkips
-  sum.indirect += part.indirect
+  sum.indirectCommits += part.indirectCommits
+  sum.indirectSkips += part.indirectSkips
+  sum.latencyMs += part.latencyMs
+  sum.latencies += part.latencies
   sum.trace = (sum.trace + part.trace) % 2 ** 32
   sum.violations.push(...part.violations.slice(0, VIOLATIONS_KEPT_MAX - sum.violations.length))
 }

@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib'
 import { equalBytes } from '@cumulus/bytes'
 import { type Certificate, CertificateError, type Committee, verifyCertificate } from '@cumulus/certificate'
-import { type Block, type BlockRef, type Commit, digestKey, encodeCheckpoint } from '@cumulus/r2s'
+import { type Block, type BlockRef, type Commit, digestKey, encodeCheckpoint, type MemberSizes } from '@cumulus/r2s'
 import { StandInBls } from './stand-ins.ts'
 
 /** A broken promise. */
@@ -29,6 +29,11 @@ export type ViolationCode =
   | 'WRONG_CERTIFICATE'
   | 'NOT_CERTIFIED'
 
+/** The most that a member may keep of each. */
+export interface SizeBounds extends MemberSizes {
+  readonly logRecords: number
+}
+
 interface AgreedRound {
   readonly hash: number
   /** Of the checkpoint: chain headers bind it, so members must have the same. */
@@ -54,7 +59,8 @@ export class Checker {
   readonly #committedUpTo: number[]
   blockCount = 0
   directCount = 0
-  indirectCount = 0
+  indirectCommitCount = 0
+  indirectSkipCount = 0
   skipCount = 0
   certificateCount = 0
 
@@ -111,9 +117,8 @@ export class Checker {
     }
     this.#agreed[round - 1] = { hash, checkpoint, headerHash: this.#headerHashOf(commit), by: member }
     for (const slot of commit.slots) {
-      if (!slot.direct) this.indirectCount++
-      else if (slot.digest) this.directCount++
-      else this.skipCount++
+      if (slot.direct) slot.digest ? this.directCount++ : this.skipCount++
+      else slot.digest ? this.indirectCommitCount++ : this.indirectSkipCount++
     }
     for (const block of commit.blocks) this.#judgeOutput(block, commit.gcRound)
   }
@@ -132,6 +137,14 @@ export class Checker {
     if (!agreed || !equalBytes(agreed.headerHash, headerHash)) {
       throw new Violation('WRONG_CERTIFICATE', `height ${height} at member ${member}`)
     }
+  }
+
+  /** After every step: memory and disk are bounded whatever the others do. */
+  sized(member: number, sizes: MemberSizes, logRecords: number, bounds: SizeBounds): void {
+    for (const what of SIZES) {
+      if (sizes[what] > bounds[what]) throw new Violation('UNBOUNDED', `member ${member}: ${sizes[what]} ${what}`)
+    }
+    if (logRecords > bounds.logRecords) throw new Violation('UNBOUNDED', `member ${member}: ${logRecords} records`)
   }
 
   /** A member says that another did what no honest one does. */
@@ -166,6 +179,8 @@ export class Checker {
     }
   }
 }
+
+const SIZES = ['blocks', 'parked', 'wanted', 'refused', 'coins', 'output'] as const
 
 /** 53 bits over everything members must agree on. */
 export function hashCommit(commit: Commit): number {

@@ -1,19 +1,23 @@
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { type Campaign, runSeed, type Tally } from './campaign.ts'
-import { minimise } from './minimise.ts'
+import { type Campaign, drawScenario, runScenario, type Scenario, type Tally } from './campaign.ts'
 import { MUTATIONS, type MutationName } from './mutations.ts'
-import { drawPlan } from './plan.ts'
-import { runCampaign } from './pool.ts'
+import { MEAN_DELAY_MS } from './plan.ts'
+import { minimiseWith, runCampaign } from './pool.ts'
 
-const USAGE = `node --conditions=@cumulus/source testing/sim/src/main.ts [options]
+const USAGE = `npm run sim -- [options]
   --seeds 2000     how many seeds
   --from 0         the first one
   --n 4            members; may be repeated
   --twins 1        the directed adversary with so many twins instead of random faults
+  --minutes 10     ends each campaign after so long, however many seeds that were
   --workers 2      threads
   --mutation NAME  with this control built in; stops when it is caught
   --controls       every control in turn
-  --seed 7         runs one seed, and makes its plan smaller if it fails`
+  --keep           prints the scenario of the first seed that failed, made smaller, as the files in seeds/ have it
+  --seed 7         runs one seed, and makes its scenario smaller if it fails
+  --plan FILE      runs the scenario in this file`
 
 const { values } = parseArgs({
   options: {
@@ -21,30 +25,49 @@ const { values } = parseArgs({
     from: { type: 'string', default: '0' },
     n: { type: 'string', multiple: true, default: ['4', '11'] },
     twins: { type: 'string' },
+    minutes: { type: 'string' },
     workers: { type: 'string', default: '2' },
     mutation: { type: 'string' },
     controls: { type: 'boolean', default: false },
+    keep: { type: 'boolean', default: false },
     seed: { type: 'string' },
+    plan: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 })
 
-const HEAD = [
-  '| n | adversary | control | seeds | with faults | with evidence | violations | rounds/seed | direct commit / direct skip / indirect % | s | trace |',
-  '|---|---|---|---|---|---|---|---|---|---|---|',
-].join('\n')
+const COLUMNS = [
+  'n',
+  'adversary',
+  'control',
+  'seeds',
+  'with faults',
+  'with equivocators',
+  'violations',
+  'stalls',
+  'rounds/seed',
+  'direct commit / direct skip / indirect commit / indirect skip %',
+  'latency in delays',
+  's',
+  'version',
+  'trace',
+]
+const HEAD = `| ${COLUMNS.join(' | ')} |\n|${' - |'.repeat(COLUMNS.length)}`
+
+const twins = values.twins === undefined ? null : number(values.twins)
 
 if (values.help) console.log(USAGE)
-else if (values.seed !== undefined) replay(number(values.seed), values.n.map(number)[0]!)
-else await campaigns()
+else if (values.plan !== undefined) await replay(JSON.parse(readFileSync(values.plan, 'utf8')) as Scenario)
+else if (values.seed !== undefined) {
+  await replay(drawScenario({ size: values.n.map(number)[0]!, twins }, number(values.seed)))
+} else await campaigns()
 
-function replay(seed: number, size: number): void {
-  const campaign: Campaign = { size, twins: values.twins === undefined ? null : number(values.twins) }
-  const result = runSeed(campaign, seed)
-  console.log(`seed ${seed}, n = ${size}: ${result.violation?.message ?? 'no violation'}; trace ${hex(result.trace)}`)
-  if (!result.violation) return
+async function replay(scenario: Scenario): Promise<void> {
+  const { violation, trace, plan } = runScenario(scenario)
+  console.log(`seed ${plan.seed}, n = ${plan.size}: ${violation?.message ?? 'no violation'}; trace ${hex(trace)}`)
+  if (!violation) return
   process.exitCode = 1
-  if (campaign.twins === null) console.log(JSON.stringify(minimise(drawPlan(seed, size)), null, 2))
+  console.log(JSON.stringify(await minimiseWith(undefined, scenario), null, 2))
 }
 
 async function campaigns(): Promise<void> {
@@ -53,32 +76,37 @@ async function campaigns(): Promise<void> {
   if (mutation && !(mutation in MUTATIONS)) throw new Error(`controls are: ${Object.keys(MUTATIONS).join(', ')}`)
   console.log(HEAD)
   for (const size of values.n.map(number)) {
-    for (const name of mutation ? [mutation] : names) await campaign(size, name)
+    for (const name of mutation ? [mutation] : names) await campaign({ size, twins }, name)
   }
 }
 
-async function campaign(size: number, mutation: MutationName | undefined): Promise<void> {
+async function campaign(one: Campaign, mutation: MutationName | undefined): Promise<void> {
   const startedMs = Date.now()
   const from = number(values.from)
-  const twins = values.twins === undefined ? null : number(values.twins)
-  const tally = await runCampaign({ size, twins }, from, from + number(values.seeds), {
+  const untilMs = values.minutes === undefined ? Number.POSITIVE_INFINITY : startedMs + 60_000 * number(values.minutes)
+  const tally = await runCampaign(one, from, from + number(values.seeds), {
     workers: number(values.workers),
     mutation,
     stopAtFirst: mutation !== undefined,
-    onProgress: (done) => {
+    isOver: () => Date.now() > untilMs,
+    onProgress: ({ seeds }) => {
       if (process.stderr.isTTY)
-        process.stderr.write(`\r${done} seeds, ${((Date.now() - startedMs) / 1000).toFixed(0)} s`)
+        process.stderr.write(`\r${seeds} seeds, ${((Date.now() - startedMs) / 1000).toFixed(0)} s`)
     },
   })
   if (process.stderr.isTTY) process.stderr.write('\r\x1b[K')
-  console.log(row(size, twins, mutation, tally, (Date.now() - startedMs) / 1000))
+  console.log(row(one, mutation, tally, (Date.now() - startedMs) / 1000))
   for (const { seed, message } of tally.violations.slice(0, 20)) console.log(`  seed ${seed}: ${message}`)
+  const first = tally.violations[0]
+  if (values.keep && first) console.log(JSON.stringify(await minimiseWith(mutation, drawScenario(one, first.seed))))
   if (tally.violations.length > 0 !== (mutation !== undefined)) process.exitCode = 1
 }
 
-function row(size: number, twins: number | null, mutation: string | undefined, tally: Tally, seconds: number): string {
-  const slots = tally.directCommits + tally.directSkips + tally.indirect
-  const share = (count: number): string => ((100 * count) / Math.max(1, slots)).toFixed(1)
+function row({ size, twins }: Campaign, mutation: string | undefined, tally: Tally, seconds: number): string {
+  const { directCommits, directSkips, indirectCommits, indirectSkips } = tally
+  const ways = [directCommits, directSkips, indirectCommits, indirectSkips]
+  const slots = ways.reduce((sum, count) => sum + count, 0)
+  const stalls = tally.violations.filter(({ code }) => code === 'STALL').length
   const cells = [
     size,
     twins === null ? 'random' : `${twins} twins`,
@@ -86,13 +114,24 @@ function row(size: number, twins: number | null, mutation: string | undefined, t
     tally.seeds,
     tally.withFaults,
     tally.withEvidence,
-    tally.violations.length,
+    tally.violations.length - stalls,
+    stalls,
     (tally.rounds / tally.seeds).toFixed(1),
-    `${share(tally.directCommits)} / ${share(tally.directSkips)} / ${share(tally.indirect)}`,
+    ways.map((count) => ((100 * count) / Math.max(1, slots)).toFixed(1)).join(' / '),
+    (tally.latencyMs / Math.max(1, tally.latencies) / MEAN_DELAY_MS).toFixed(2),
     seconds.toFixed(1),
+    version(),
     hex(tally.trace),
   ]
   return `| ${cells.join(' | ')} |`
+}
+
+/** The commit, with a plus if there is more than that in the folder. */
+function version(): string {
+  const { stdout, status } = spawnSync('git', ['describe', '--always', '--dirty=+', '--exclude=*'], {
+    encoding: 'utf8',
+  })
+  return status === 0 ? stdout.trim() : '-'
 }
 
 function hex(value: number): string {

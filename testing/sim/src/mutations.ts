@@ -1,6 +1,6 @@
 /** A line of the law, wrong in the way a tired engineer gets it wrong. */
 export interface Mutation {
-  /** File in protocol/. */
+  /** File of the repository. */
   readonly file: string
   /** Occurs exactly once there. */
   readonly find: string
@@ -14,13 +14,13 @@ export interface Mutation {
 export const MUTATIONS = {
   /** Quorums of n-f-1 need not share an honest member. */
   'quorum one less': {
-    file: 'r2s/src/committee.ts',
+    file: 'protocol/r2s/src/committee.ts',
     find: 'const quorum = size - faultCount\n',
     replace: 'const quorum = size - faultCount - 1\n',
   },
   /** A block votes for whichever twin of its cone the node at hand met first. */
   'vote not unique': {
-    file: 'r2s/src/support.ts',
+    file: 'protocol/r2s/src/support.ts',
     find: 'if (voteOf(voter, author, size, waveLength) === candidate) votes++',
     replace: `{
         const stack = [voter]
@@ -33,7 +33,7 @@ export const MUTATIONS = {
   },
   /** A slot is skipped as soon as one twin has no support. */
   'skip by twin': {
-    file: 'r2s/src/commit-rule.ts',
+    file: 'protocol/r2s/src/commit-rule.ts',
     find: 'if (memberCount(wave.blame[author]!) >= this.#quorum) {',
     replace: `if (memberCount(wave.blame[author]!) >= this.#quorum || this.#dag.slot(wave.round, author).some((twin) => {
       let against = 0
@@ -46,38 +46,38 @@ export const MUTATIONS = {
   },
   /** The anchor is the first committed slot, whatever is undecided before it. */
   'anchor past the undecided': {
-    file: 'r2s/src/commit-rule.ts',
+    file: 'protocol/r2s/src/commit-rule.ts',
     find: 'if (wave.status[k] === UNDECIDED) return null\n',
     replace: '',
   },
   /** A block is sent before it is durable. */
   'send before fsync': {
-    file: 'r2s/src/own-blocks.ts',
+    file: 'protocol/r2s/src/own-blocks.ts',
     find: "m.effects.push({ kind: 'persist', block })",
     replace: `m.effects.push({ kind: 'persist', block })
   m.effects.push({ kind: 'broadcast', message: { kind: 'block', block } })`,
   },
   /** Each node collects garbage below what it has seen, not below what is committed. */
   'gc from the local round': {
-    file: 'r2s/src/output.ts',
+    file: 'protocol/r2s/src/output.ts',
     find: 'gcRound = Math.max(gcRound, leader.round - m.config.params.gcDepthRounds)',
     replace: 'gcRound = Math.max(gcRound, m.dag.highestRound - m.config.params.gcDepthRounds)',
   },
   /** Whoever lost its log goes on as if it had never signed anything. */
   'no inquiry after loss': {
-    file: 'r2s/src/consensus.ts',
+    file: 'protocol/r2s/src/consensus.ts',
     find: "if (start.kind === 'lost' && this.#m.committee.size > 1) {",
     replace: 'if (start === null) {',
   },
   /** The sum of votes is believed as it is. */
   'certificate not verified': {
-    file: 'certificate/src/vote-collector.ts',
+    file: 'protocol/certificate/src/vote-collector.ts',
     find: 'if (!this.#bls.fastAggregateVerify(signature, voteMessage({ chainId, era, height, headerHash }), keys)) {',
     replace: 'if (keys.length === 0) {',
   },
   /** One vote makes a certificate. */
   'certificate without quorum': {
-    file: 'certificate/src/vote-collector.ts',
+    file: 'protocol/certificate/src/vote-collector.ts',
     find: 'agreeing.length < this.#committee.quorum',
     replace: 'agreeing.length < 1',
   },

@@ -45,6 +45,12 @@ export class Notary {
     this.#collector = this.#newCollector(certifiedHeight)
   }
 
+  /** Certificates that came with chain blocks from others. */
+  adopted(certifiedHeight: number): void {
+    this.certifiedHeight = Math.max(this.certifiedHeight, certifiedHeight)
+    this.#collector.forget(BigInt(this.certifiedHeight))
+  }
+
   committed(commit: Commit): void {
     const headerHash = headerHashOf(commit)
     if (!this.#init.splits) {

@@ -1,26 +1,45 @@
+import { committeeOf } from '@cumulus/r2s'
 import { Random } from './random.ts'
 
-/** How a traitor, or a member that counts as one, behaves. */
-const FAULT_KINDS = [
+/** How a traitor, or a member that counts as one, behaves. Some do two of these at once. */
+export const FAULT_KINDS = [
+  /** Two whole honest personas under one name, each with its own half of the members. */
   'twin',
+  /** Two or three versions of each block. */
   'equivocator',
   'silent',
   'withholder',
   'late',
+  /** Broken bytes, and blocks that are wrong in one place. */
   'garbage',
   'bad-share',
+  /** Honest but for the coin: its blocks carry no share, and so nobody takes them. */
+  'no-share',
   'clock',
+  /** Times as early and as late as they may be, and one that never comes. */
+  'edge-time',
+  /** Blocks of far rounds upon ancestors that there are not, and versions upon the oldest that may be cited. */
+  'flooder',
+  /** In many blocks another true proof that a fellow traitor, or itself, signed two blocks of one round. */
+  'evidence-spam',
+  /** Starts as new after a crash, and signs rounds again. */
   'amnesiac',
+  /** Honest: it knows that its log is gone. */
   'lost-log',
+  /** Honest: a durable record of its log is damaged. */
+  'bit-flip',
 ] as const
 export type FaultKind = (typeof FAULT_KINDS)[number]
+
+/** What bad luck does to an honest member: no more than f have it, and all promises hold for them too. */
+export const MISHAPS: ReadonlySet<FaultKind> = new Set(['lost-log', 'bit-flip'])
 
 const DELAY_MODELS = ['uniform', 'exponential', 'heavy-tail', 'matrix', 'slow-quarter', 'starved'] as const
 export type DelayModel = (typeof DELAY_MODELS)[number]
 
 export interface Fault {
   readonly member: number
-  readonly kind: FaultKind
+  readonly kinds: readonly FaultKind[]
 }
 
 /** While it lasts, members in the mask `side` and the others cannot reach each other. */
@@ -45,11 +64,17 @@ export interface Plan {
   readonly size: number
   readonly waveLength: 4 | 5
   readonly leaders: number
+  /** `public`: everybody knows the order of the leaders in advance. */
+  readonly coin: 'threshold' | 'public'
+  /** An honest member without a share of the coin's key, or null. */
+  readonly shareless: number | null
   /** Small in some runs, like the next two: what happens once a month in the field happens here all the time. */
   readonly gcDepth: number
   readonly parkedMax: number
   readonly replyBytesMax: number
   readonly delays: DelayModel
+  /** Holds the blocks of leaders back until the others have voted: those of the public coin, be they right or a guess. */
+  readonly starvesLeaders: boolean
   readonly duplicates: number
   /** Chance that a message is sent again once or more, as TCP does. */
   readonly losses: number
@@ -62,6 +87,8 @@ export interface Plan {
   readonly compactions: boolean
   /** Members have something to say only now and then. */
   readonly idle: boolean
+  /** Chance, by decided round, that a node says that it is late, or no longer is. */
+  readonly pressureChance: number
   readonly faults: readonly Fault[]
   readonly partitions: readonly Partition[]
   readonly restarts: readonly Restart[]
@@ -74,25 +101,29 @@ export const MEAN_DELAY_MS = 10
 
 export function drawPlan(seed: number, size: number): Plan {
   const random = new Random(seed)
-  const faultCount = Math.floor((size - 1) / 3)
+  const { faultCount, coinThreshold } = committeeOf(size)
   const chaosMs = Math.round(random.between(150, size > 6 ? 300 : 420))
   const members = random.sample(size, size)
-  const faults = members.slice(0, random.below(faultCount + 1)).map((member) => ({
-    member,
-    kind: random.chance(0.25) ? ('equivocator' as const) : random.pick(FAULT_KINDS),
-  }))
+  const faults = members.slice(0, random.below(faultCount + 1)).map((member) => ({ member, kinds: drawKinds(random) }))
   const honest = members.slice(faults.length)
   // Blocks of a member whose clock runs ahead are held up for as long by the others, if a traitor's times draw it on.
-  const skewMs = faults.some(({ kind }) => kind === 'clock') ? 30 : 600
+  const lies = faults.some(({ kinds }) => kinds.includes('clock') || kinds.includes('edge-time'))
+  const skewMs = lies ? 30 : 600
+  const coin = random.chance(0.85) ? 'threshold' : 'public'
+  // All others must have a share, or there is no coin.
+  const spare = honest.length > coinThreshold && random.chance(0.2)
   return {
     seed,
     size,
     waveLength: random.chance(0.7) ? 4 : 5,
     leaders: random.chance(0.6) ? size : 1 + random.below(size),
-    gcDepth: random.chance(0.6) ? 64 : 16 + random.below(16),
-    parkedMax: random.chance(0.8) ? 64 : 6,
-    replyBytesMax: random.chance(0.8) ? 2 ** 22 : 4000,
+    coin,
+    shareless: spare ? random.pick(honest) : null,
+    gcDepth: drawGcDepth(random),
+    parkedMax: random.chance(0.7) ? 64 : random.pick([6, 2]),
+    replyBytesMax: random.chance(0.75) ? 2 ** 22 : 4000,
     delays: random.pick(DELAY_MODELS),
+    starvesLeaders: random.chance(0.15),
     duplicates: random.chance(0.3) ? 0.1 : 0,
     losses: random.chance(0.3) ? 0.05 : 0,
     fsyncMs: random.chance(0.7) ? 0.2 : 4,
@@ -100,7 +131,8 @@ export function drawPlan(seed: number, size: number): Plan {
     skewMs: random.chance(0.3) ? skewMs : 0,
     codecs: random.chance(0.1),
     compactions: random.chance(0.3),
-    idle: random.chance(0.1),
+    idle: random.chance(0.2),
+    pressureChance: random.chance(0.2) ? 0.1 : 0,
     faults,
     partitions: Array.from({ length: random.chance(0.5) ? 1 + random.below(2) : 0 }, () => {
       const fromMs = random.between(0, chaosMs * 0.8)
@@ -118,4 +150,17 @@ export function drawPlan(seed: number, size: number): Plan {
     })),
     chaosMs,
   }
+}
+
+function drawKinds(random: Random): FaultKind[] {
+  const draw = (): FaultKind => (random.chance(0.2) ? 'equivocator' : random.pick(FAULT_KINDS))
+  const first = draw()
+  const second = draw()
+  return random.chance(0.25) && second !== first ? [first, second] : [first]
+}
+
+/** 64 is the development network's, 256 the main network's. */
+function drawGcDepth(random: Random): number {
+  const kind = random.float()
+  return kind < 0.5 ? 64 : kind < 0.65 ? 256 : 16 + random.below(16)
 }

@@ -1,17 +1,29 @@
 import { registerHooks } from 'node:module'
 import { parentPort, workerData } from 'node:worker_threads'
-import type { Campaign, Tally } from './campaign.ts'
+import type { Campaign, Scenario, Tally } from './campaign.ts'
 import { MUTATIONS, type MutationName } from './mutations.ts'
 
 export interface WorkerStart {
   readonly mutation: MutationName | null
 }
 
-export interface Job {
-  readonly campaign: Campaign
-  readonly from: number
-  readonly to: number
-  readonly stopAtFirst: boolean
+export type Job =
+  | {
+      readonly kind: 'seeds'
+      readonly campaign: Campaign
+      readonly from: number
+      readonly to: number
+      readonly stopAtFirst: boolean
+    }
+  /** A scenario with `tries` seeds for the network, from its own one on, until one fails. */
+  | { readonly kind: 'scenario'; readonly scenario: Scenario; readonly tries: number }
+  | { readonly kind: 'minimise'; readonly scenario: Scenario }
+export type JobKind = Job['kind']
+
+export interface JobResults {
+  readonly seeds: Tally
+  readonly scenario: Tally
+  readonly minimise: Scenario
 }
 
 const { mutation } = workerData as WorkerStart
@@ -20,7 +32,7 @@ if (mutation) {
   registerHooks({
     load(url, context, nextLoad) {
       const loaded = nextLoad(url, context)
-      if (!url.endsWith(`/protocol/${file}`)) return loaded
+      if (!url.endsWith(`/${file}`)) return loaded
       const parts = String(
         loaded.source instanceof Uint8Array ? new TextDecoder().decode(loaded.source) : loaded.source,
       ).split(find)
@@ -31,9 +43,13 @@ if (mutation) {
 }
 
 // Only now: the hook above must see the law being loaded.
-const { tallySeeds } = await import('./campaign.ts')
+const { tallyScenario, tallySeeds } = await import('./campaign.ts')
+const { minimise } = await import('./minimise.ts')
 
-parentPort!.on('message', ({ campaign, from, to, stopAtFirst }: Job) => {
-  const tally: Tally = tallySeeds(campaign, from, to, stopAtFirst)
-  parentPort!.postMessage(tally)
-})
+function run(job: Job): JobResults[JobKind] {
+  if (job.kind === 'seeds') return tallySeeds(job.campaign, job.from, job.to, job.stopAtFirst)
+  if (job.kind === 'scenario') return tallyScenario(job.scenario, job.tries)
+  return minimise(job.scenario)
+}
+
+parentPort!.on('message', (job: Job) => parentPort!.postMessage(run(job)))

@@ -1,7 +1,8 @@
 import {
   type Block,
+  type CoinRule,
+  type Commit,
   checkR2sParams,
-  committeeOf,
   defaultR2sParams,
   digestKey,
   encodeMessage,
@@ -11,16 +12,17 @@ import {
   type R2sEvent,
   type R2sParams,
   type R2sStart,
-  sealBlock,
 } from '@cumulus/r2s'
-import { Checker, hashCommit, Violation } from './checker.ts'
+import { Checker, hashCommit, type SizeBounds, Violation } from './checker.ts'
 import { Disk } from './disk.ts'
 import { EventQueue } from './event-queue.ts'
+import { LeaderStarver } from './leader-starver.ts'
 import { Network } from './network.ts'
 import { headerHashOf, Notary, standInCommittee } from './notary.ts'
-import { type FaultKind, MEAN_DELAY_MS, type Plan } from './plan.ts'
+import { type FaultKind, MEAN_DELAY_MS, MISHAPS, type Plan } from './plan.ts'
 import { Random } from './random.ts'
 import { StandInCoin, standInSign, standInVerify } from './stand-ins.ts'
+import { accusing, endlessOf, type Liar, oldParentsOf, orphanOf, versionsOf, wrongBlock } from './traitors.ts'
 
 /** Calm after which a committee that still stands still has stalled. */
 const CALM_MS_MAX = 8000
@@ -48,17 +50,25 @@ export interface RunResult {
   readonly certificates: number
   readonly directCommits: number
   readonly directSkips: number
-  readonly indirect: number
+  readonly indirectCommits: number
+  readonly indirectSkips: number
+  /** Leaders committed before the calm began. */
+  readonly committedInChaos: number
+  /** From showing an own block to its place in the order of each honest member, over all of these; and how many they were. */
+  readonly latencyMs: number
+  readonly latencies: number
 }
 
 /** A running core with a disk. A twin has two of them under one name. */
 interface Persona {
   readonly member: number
-  readonly fault: FaultKind | null
+  readonly kinds: ReadonlySet<FaultKind>
   readonly disk: Disk
   readonly coin: StandInCoin
   readonly notary: Notary
   readonly skewMs: number
+  /** Other traitors, or only itself: whom it can incriminate. */
+  readonly accomplices: readonly number[]
   /** Members that get what this persona sends. */
   readonly reach: number
   /** Half of a directed split, or -1. */
@@ -67,7 +77,10 @@ interface Persona {
   alive: boolean
   incarnation: number
   working: boolean
+  pressed: boolean
   decidedRound: number
+  /** The last round it told, over all its lives. */
+  toldRound: number
   /** Other versions of own blocks an equivocator has shown around. */
   readonly variants: Map<number, Block>
 }
@@ -83,6 +96,14 @@ export class World {
   readonly #byMember: Persona[][]
   readonly #params: R2sParams
   readonly #twins: Twins | null
+  readonly #coinRule: CoinRule
+  readonly #starver: LeaderStarver | null
+  readonly #bounds: SizeBounds
+  /** By digest: when the honest author showed the block. */
+  readonly #shownAtMs = new Map<number, number>()
+  #latencyMs = 0
+  #latencies = 0
+  #committedInChaos = 0
   #nowMs = 0
   #trace = 0
   #events = 0
@@ -96,18 +117,19 @@ export class World {
     this.#network = new Network(plan, this.#random)
     this.#params = paramsOf(plan)
     checkR2sParams(this.#params, plan.size)
+    this.#coinRule = coinRuleOf(plan)
+    this.#starver = plan.starvesLeaders ? new LeaderStarver(plan.size, plan.waveLength, PUBLIC_SEED) : null
+    this.#bounds = boundsOf(plan)
     this.#byMember = Array.from({ length: plan.size }, () => [])
     const members = Array.from({ length: plan.size }, (_, member) => {
-      const fault = plan.faults.find((candidate) => candidate.member === member)?.kind ?? null
-      return { member, fault, twin: twins ? member < twins.members : fault === 'twin' }
+      const kinds = new Set(plan.faults.find((candidate) => candidate.member === member)?.kinds)
+      const twin = twins ? member < twins.members : kinds.has('twin')
+      return { member, kinds, twin, honest: !twin && kinds.isSubsetOf(MISHAPS) }
     })
-    const honest = members.reduce(
-      (mask, { member, fault, twin }) =>
-        twin || (fault !== null && fault !== 'lost-log') ? mask : mask | (1 << member),
-      0,
-    )
+    const honest = members.reduce((mask, { member, honest }) => (honest ? mask | (1 << member) : mask), 0)
     this.checker = new Checker(plan.size, honest, headerHashOf)
-    for (const { member, fault, twin } of members) this.#addPersonas(member, fault, twin)
+    const traitors = members.filter((candidate) => !candidate.honest).map(({ member }) => member)
+    for (const { member, kinds, twin } of members) this.#addPersonas(member, kinds, twin, traitors)
   }
 
   run(): RunResult {
@@ -129,7 +151,11 @@ export class World {
       certificates: this.checker.certificateCount,
       directCommits: this.checker.directCount,
       directSkips: this.checker.skipCount,
-      indirect: this.checker.indirectCount,
+      indirectCommits: this.checker.indirectCommitCount,
+      indirectSkips: this.checker.indirectSkipCount,
+      committedInChaos: this.#committedInChaos,
+      latencyMs: this.#latencyMs,
+      latencies: this.#latencies,
     }
   }
 
@@ -139,11 +165,14 @@ export class World {
     for (const persona of this.#personas) this.#start(persona, { kind: 'fresh' })
     this.#planFaults()
     const chaosMs = this.#twins ? this.#twins.healMs : this.plan.chaosMs
+    this.#queue.push(chaosMs, () => {}) // or what is held back until then would wait for an event that does not come
     let calm = false
     for (let next = this.#queue.pop(); next; next = this.#queue.pop()) {
       this.#nowMs = next.atMs
       if (!calm && next.atMs >= chaosMs) {
         calm = true
+        this.#committedInChaos = this.checker.directCount + this.checker.indirectCommitCount
+        this.#starver?.end()
         for (const persona of this.#honestPersonas()) {
           this.#calmTip = Math.max(this.#calmTip, persona.core.dag.highestRound)
         }
@@ -163,10 +192,10 @@ export class World {
   }
 
   #allArrived(): boolean {
-    for (const persona of this.#personas) {
-      if (this.checker.isHonest(persona.member) && persona.decidedRound < this.#calmTip + CALM_ROUNDS) return false
-    }
-    return true
+    const honest = this.#honestPersonas()
+    const tip = honest.reduce((round, { core }) => Math.max(round, core.lastOwnRound), 0)
+    const wanted = Math.max(this.#calmTip + CALM_ROUNDS, tip - 2 * this.plan.waveLength)
+    return honest.every(({ decidedRound }) => decidedRound >= wanted)
   }
 
   #stall(): Violation {
@@ -175,50 +204,55 @@ export class World {
   }
 
   #judgeEnd(): void {
-    for (const { member, core, fault, notary } of this.#honestPersonas()) {
+    for (const { member, core, kinds, notary } of this.#honestPersonas()) {
       const lastRound = this.checker.agreedRound - 10
-      if (fault === null) this.checker.assertIncluded(member, this.#calmTip + 4, lastRound)
+      if (kinds.size === 0) this.checker.assertIncluded(member, this.#calmTip + 4, lastRound)
       // Votes go out with the next own block and come in with all others: some rounds behind the order.
       if (notary.certifiedHeight < this.#calmTip + CALM_ROUNDS / 2) {
         throw new Violation('NOT_CERTIFIED', `member ${member}: ${notary.certifiedHeight} of ${core.decidedRound}`)
       }
-      const bound = 2 * this.plan.size * (this.plan.gcDepth + 128)
-      if (core.window().length > bound) throw new Violation('UNBOUNDED', `member ${member} keeps over ${bound} blocks`)
     }
   }
 
   // --------------------------------------------------------------- the personas
 
-  #addPersonas(member: number, fault: FaultKind | null, twin: boolean): void {
+  #addPersonas(member: number, kinds: ReadonlySet<FaultKind>, twin: boolean, traitors: readonly number[]): void {
     const all = 2 ** this.plan.size - 1
     const side = this.#random.below(all + 1)
     const halves = this.#twins ? (twin ? [0, 1] : [member & 1]) : [-1]
     const committee = standInCommittee(this.plan.size)
     const reaches = this.#twins || !twin ? halves.map(() => all) : [side, all & ~side]
     reaches.forEach((reach, i) => {
-      const skewMs = fault === 'clock' ? this.#random.between(-500, 2500) : this.#random.between(0, this.plan.skewMs)
+      const skewMs = kinds.has('edge-time')
+        ? this.#random.pick(EDGE_SKEWS_MS)
+        : kinds.has('clock')
+          ? this.#random.between(-500, 2500)
+          : this.#random.between(0, this.plan.skewMs)
       const coin = new StandInCoin(this.plan.seed, member)
       const half = halves[i] ?? -1
       const persona: Persona = {
         member,
-        fault,
+        kinds,
         disk: new Disk(),
         coin,
         notary: new Notary({
           committee,
           member,
           checker: this.checker,
-          splits: fault !== null && VOTE_SPLITTERS.has(fault),
+          splits: !kinds.isDisjointFrom(VOTE_SPLITTERS),
           seed: this.plan.seed,
         }),
         skewMs,
+        accomplices: traitors.length > 1 ? traitors.filter((traitor) => traitor !== member) : [member],
         reach,
         half,
         core: this.#newCore(member),
         alive: true,
         incarnation: 0,
         working: false,
+        pressed: false,
         decidedRound: 0,
+        toldRound: 0,
         variants: new Map(),
       }
       this.#personas.push(persona)
@@ -234,7 +268,7 @@ export class World {
       committeeSize: this.plan.size,
       member,
       params: this.#params,
-      coin: { mode: 'threshold', holders: 2 ** this.plan.size - 1, wellFormed: StandInCoin.wellFormed },
+      coin: this.#coinRule,
       sign: (message) => standInSign(member, message),
       verify: standInVerify,
     })
@@ -260,6 +294,7 @@ export class World {
 
   #apply(persona: Persona, effects: readonly R2sEffect[]): void {
     const watched = this.checker.isHonest(persona.member)
+    if (watched) this.checker.sized(persona.member, persona.core.sizes, persona.disk.length, this.#bounds)
     for (const effect of effects) {
       switch (effect.kind) {
         case 'store':
@@ -290,9 +325,7 @@ export class World {
           persona.decidedRound = effect.commit.round
           if (watched) this.checker.committed(persona.member, effect.commit)
           persona.notary.committed(effect.commit)
-          if (!watched) break
-          this.#mix(hashCommit(effect.commit) % 2 ** 32)
-          if (this.plan.compactions && this.#random.chance(0.05)) this.#later(persona, 0, () => this.#compact(persona))
+          if (watched) this.#committed(persona, effect.commit)
           break
         case 'wake': {
           // No timer is finer than a microsecond; below what a double can add to the time, it would never pass.
@@ -326,6 +359,34 @@ export class World {
     }
   }
 
+  #committed(persona: Persona, commit: Commit): void {
+    this.#mix(hashCommit(commit) % 2 ** 32)
+    if (commit.round > persona.toldRound) {
+      persona.toldRound = commit.round
+      for (const { digest } of commit.blocks) {
+        const shownAtMs = this.#shownAtMs.get(digestKey(digest))
+        if (shownAtMs === undefined) continue
+        this.#latencyMs += this.#nowMs - shownAtMs
+        this.#latencies++
+      }
+    }
+    const { compactions, pressureChance } = this.plan
+    const mustRotate = persona.disk.length > ROTATE_FACTOR * persona.core.sizes.blocks + ROTATE_RECORDS
+    if (mustRotate || (compactions && this.#random.chance(0.05))) this.#later(persona, 0, () => this.#compact(persona))
+    if (pressureChance > 0 && this.#random.chance(pressureChance)) {
+      persona.pressed = !persona.pressed
+      const high = persona.pressed
+      this.#later(persona, 0, () => this.#step(persona, { kind: 'pressure', high, nowMs: 0 }))
+    }
+  }
+
+  /** An honest member lets others see its own block. */
+  #shown(block: Block): void {
+    this.checker.shown(block)
+    const key = digestKey(block.digest)
+    if (!this.#shownAtMs.has(key)) this.#shownAtMs.set(key, this.#nowMs)
+  }
+
   #judgeBlame(watched: boolean, author: number, reason: string): void {
     if (watched) this.checker.blamed(author, reason)
   }
@@ -334,7 +395,8 @@ export class World {
     const speaks = effect.payloadBytesMax > 0 && (this.plan.idle ? persona.working : this.#random.chance(0.7))
     const payload = speaks ? this.#random.bytes(8) : EMPTY
     let coinShare = effect.coinRound === null ? null : persona.coin.share(effect.coinRound)
-    if (coinShare && persona.fault === 'bad-share') {
+    if (persona.kinds.has('no-share')) coinShare = null
+    if (coinShare && persona.kinds.has('bad-share')) {
       coinShare = Uint8Array.from(coinShare)
       coinShare[this.#random.chance(0.8) ? 95 : 0]! ^= 1
     }
@@ -358,6 +420,7 @@ export class World {
 
   #persist(persona: Persona, block: Block): void {
     persona.disk.append({ kind: 'block', block })
+    this.#starver?.built(persona.member, block.header.round)
     const upTo = persona.disk.length
     const { fsyncMs, slowFsyncChance } = this.plan
     const slow = this.#random.chance(slowFsyncChance) && this.#nowMs < this.plan.chaosMs
@@ -372,30 +435,33 @@ export class World {
   #compact(persona: Persona): void {
     const { core, disk } = persona
     // An own block under way is not in the window yet and must not be lost.
-    const unsent = disk.load(false, this.#random)
-    const records = Array.from(unsent.blocks).filter(
-      ({ header }) => header.author === persona.member && header.round > core.lastOwnRound,
+    const unsent = disk.records.filter(
+      (record) =>
+        record.kind === 'block' &&
+        record.block.header.author === persona.member &&
+        record.block.header.round > core.lastOwnRound,
     )
     disk.replace([
       { kind: 'checkpoint', checkpoint: core.checkpoint() },
       ...core.window().map((block) => ({ kind: 'block' as const, block })),
-      ...records.map((block) => ({ kind: 'block' as const, block })),
+      ...unsent,
     ])
   }
 
-  #kill(persona: Persona, downMs: number, memory: 'log' | 'lost' | 'fresh'): void {
+  #kill(persona: Persona, downMs: number, memory: Memory): void {
     if (!persona.alive) return
     persona.alive = false
     persona.incarnation++
     persona.disk.crash(this.#random)
-    if (memory !== 'log') persona.disk.wipe()
+    if (memory === 'lost' || memory === 'fresh') persona.disk.wipe()
+    persona.pressed = false
     if (downMs === Number.POSITIVE_INFINITY) return
     const upMs = Math.min(this.#nowMs + downMs, Math.max(this.plan.chaosMs, this.#nowMs))
     this.#queue.push(upMs, () => {
       if (persona.alive) return
       persona.alive = true
       persona.core = this.#newCore(persona.member)
-      const start = memory === 'log' ? persona.disk.load(this.plan.codecs, this.#random) : { kind: memory }
+      const start = this.#startFrom(persona.disk, memory)
       const from = start.kind === 'log' && start.checkpoint ? start.checkpoint.round : 1
       if (start.kind === 'log' && this.checker.isHonest(persona.member)) {
         for (const block of start.blocks) if (block.header.author === persona.member) this.checker.shown(block)
@@ -409,6 +475,12 @@ export class World {
     })
   }
 
+  #startFrom(disk: Disk, memory: Memory): R2sStart {
+    if (memory === 'damaged') return disk.loadDamaged(this.#random)
+    if (memory !== 'log') return { kind: memory }
+    return disk.load(this.plan.codecs || this.#random.chance(0.3), this.#random)
+  }
+
   /** What a far-behind member learns from certified chain blocks: where the most advanced honest member stands. */
   #catchUp(persona: Persona): void {
     const ahead = this.#honestPersonas()
@@ -419,6 +491,7 @@ export class World {
     if (this.checker.isHonest(persona.member)) this.checker.restarted(persona.member, checkpoint.round)
     persona.decidedRound = checkpoint.round - 1
     persona.disk.append({ kind: 'checkpoint', checkpoint })
+    persona.notary.adopted(ahead.notary.certifiedHeight)
     this.#step(persona, { kind: 'adopt', checkpoint, nowMs: 0 })
     // As a snapshot would be written: the old records lie below it.
     this.#compact(persona)
@@ -432,25 +505,32 @@ export class World {
   }
 
   #broadcast(persona: Persona, message: Message): void {
-    if (message.kind === 'block' && this.checker.isHonest(persona.member)) this.checker.shown(message.block)
-    if (persona.fault === 'equivocator' && message.kind === 'block') {
-      this.#equivocate(persona, message.block)
-      return
+    if (message.kind === 'block' && this.checker.isHonest(persona.member)) this.#shown(message.block)
+    if (persona.kinds.has('equivocator') && message.kind === 'block') {
+      this.#spread(persona, [message.block, ...versionsOf(this.#liar(persona), message.block)])
+    } else {
+      const hidden = persona.kinds.has('withholder') ? this.#random.below(2 ** this.plan.size) : 0
+      for (let to = 0; to < this.plan.size; to++) {
+        if (to !== persona.member && !(hidden & (1 << to))) this.#send(persona, to, message)
+      }
     }
-    const hidden = persona.fault === 'withholder' ? this.#random.below(2 ** this.plan.size) : 0
-    for (let to = 0; to < this.plan.size; to++) {
-      if (to !== persona.member && !(hidden & (1 << to))) this.#send(persona, to, message)
-    }
-    if (persona.fault === 'garbage') this.#litter(persona, message)
+    this.#lie(persona, message)
   }
 
   #send(persona: Persona, to: number, message: Message): void {
     if (message.kind === 'block' && message.block.header.author === persona.member) {
-      if (this.checker.isHonest(persona.member)) this.checker.shown(message.block)
+      if (this.checker.isHonest(persona.member)) this.#shown(message.block)
     }
     if (!(persona.reach & (1 << to))) return
-    if (persona.fault === 'withholder' && message.kind === 'blocks' && this.#random.chance(0.5)) return
-    const late = persona.fault === 'late' ? 5 * MEAN_DELAY_MS : 0
+    if (persona.kinds.has('withholder') && message.kind === 'blocks' && this.#random.chance(0.5)) return
+    if (this.#starver && this.#nowMs < this.plan.chaosMs) {
+      if (this.#starver.holds(message, () => this.#deliver(persona, to, message))) return
+    }
+    this.#deliver(persona, to, message)
+  }
+
+  #deliver(persona: Persona, to: number, message: Message): void {
+    const late = persona.kinds.has('late') ? 5 * MEAN_DELAY_MS : 0
     for (const receiver of this.#byMember[to]!) {
       const fate = this.#network.fate(persona.member, to, this.#nowMs)
       if (fate === 'lost') continue
@@ -492,9 +572,10 @@ export class World {
     }
     for (const persona of this.#personas) {
       const atMs = this.#random.between(5, plan.chaosMs)
-      if (persona.fault === 'silent') this.#queue.push(atMs, () => this.#kill(persona, Number.POSITIVE_INFINITY, 'log'))
-      if (persona.fault === 'amnesiac') this.#queue.push(atMs, () => this.#kill(persona, 10, 'fresh'))
-      if (persona.fault === 'lost-log') this.#queue.push(atMs, () => this.#kill(persona, 10, 'lost'))
+      for (const [kind, memory] of ENDS) {
+        const downMs = kind === 'silent' ? Number.POSITIVE_INFINITY : 10
+        if (persona.kinds.has(kind)) this.#queue.push(atMs, () => this.#kill(persona, downMs, memory))
+      }
       if (plan.idle) this.#speakUp(persona)
     }
   }
@@ -507,30 +588,43 @@ export class World {
     })
   }
 
-  /** Two or three versions of a block, with other contents and other parents, to whom they will confuse. */
-  #equivocate(persona: Persona, block: Block): void {
-    const versions = [block]
-    const quorum = committeeOf(this.plan.size).quorum
-    for (let i = 0; i < 1 + this.#random.below(2); i++) {
-      const { header } = block
-      const parents = header.parents.filter((parent, j) => j === 0 || parent.round > 0 || this.#random.chance(0.9))
-      while (this.#random.chance(0.6)) {
-        const at = 1 + this.#random.below(parents.length)
-        const strongCount = parents.filter((parent) => parent.round === header.round - 1).length
-        const parent = parents[at]
-        if (parent && (parent.round < header.round - 1 || strongCount > quorum)) parents.splice(at, 1)
-      }
-      const vertices = parents.map((ref) => persona.core.dag.find(ref)).filter((vertex) => vertex !== undefined)
-      const exposed = persona.core.dag.exposedBy(vertices, header.round, this.#params.exposureDepthRounds)
-      const changed = { ...header, parents, exposed, tsMs: header.tsMs + this.#random.below(2) }
-      const version = sealBlock(changed, this.#random.bytes(4), (message) => standInSign(persona.member, message))
-      versions.push(version)
-      persona.variants.set(digestKey(version.digest), version)
-    }
+  #liar({ member, core }: Persona): Liar {
+    return { member, core, random: this.#random, size: this.plan.size, params: this.#params }
+  }
+
+  /** One of these to each, and now and then two. */
+  #spread(persona: Persona, versions: readonly Block[]): void {
+    for (const version of versions.slice(1)) persona.variants.set(digestKey(version.digest), version)
     for (let to = 0; to < this.plan.size; to++) {
       if (to === persona.member) continue
       this.#send(persona, to, { kind: 'block', block: this.#random.pick(versions) })
       if (this.#random.chance(0.1)) this.#send(persona, to, { kind: 'block', block: this.#random.pick(versions) })
+    }
+  }
+
+  /** What some traitors send beside their blocks. */
+  #lie(persona: Persona, message: Message): void {
+    const { kinds, accomplices } = persona
+    if (kinds.has('garbage')) this.#litter(persona, message)
+    if (message.kind !== 'block') return
+    const { block } = message
+    const liar = this.#liar(persona)
+    const random = this.#random
+    const tell = (lie: Block): void => {
+      const to = random.below(this.plan.size)
+      if (to !== persona.member) this.#send(persona, to, { kind: 'block', block: lie })
+    }
+    if (kinds.has('flooder')) {
+      for (let i = 0; i < 3; i++) tell(orphanOf(liar, block))
+      if (random.chance(0.2)) this.#spread(persona, [block, oldParentsOf(liar, block)])
+    }
+    if (kinds.has('edge-time') && random.chance(0.1)) tell(endlessOf(liar, block))
+    if (kinds.has('evidence-spam') && random.chance(0.5)) {
+      this.#spread(persona, [
+        block,
+        accusing(liar, block, random.pick(accomplices)),
+        accusing(liar, block, random.pick(accomplices)),
+      ])
     }
   }
 
@@ -557,42 +651,31 @@ export class World {
       )
       return
     }
-    const { header, payload, signature } = message.block
-    const victim = this.#random.below(this.plan.size)
-    const digest = this.#random.bytes(32)
-    const wrong = this.#random.pick([
-      { ...header, author: victim },
-      { ...header, round: header.round + 5 + this.#random.below(200) },
-      { ...header, era: 2 },
-      { ...header, parents: [...header.parents].reverse() },
-      { ...header, parents: header.parents.slice(0, 1) },
-      { ...header, parents: header.parents.map((parent, i) => (i === 1 ? { ...parent, digest } : parent)) },
-      { ...header, coinShare: null },
-      { ...header, exposed: header.exposed ^ (1 << victim) },
-      {
-        ...header,
-        evidence: {
-          author: victim,
-          round: 1,
-          firstDigest: digest,
-          firstSignature: signature,
-          secondDigest: header.payloadHash,
-          secondSignature: signature,
-        },
-      },
-    ])
-    try {
-      const block = sealBlock(wrong, payload, (bytes) => standInSign(persona.member, bytes))
-      this.#send(persona, to, { kind: 'block', block })
-    } catch (error) {
-      if (!(error instanceof RangeError)) throw error // a parent out of reach of the layout
-    }
+    const block = wrongBlock(this.#liar(persona), message.block)
+    if (block) this.#send(persona, to, { kind: 'block', block })
   }
 }
 
 /** Traitors of these kinds also lie about headers. */
 const VOTE_SPLITTERS: ReadonlySet<FaultKind> = new Set(['equivocator', 'garbage', 'bad-share', 'twin'])
 
+/** What a crash of these kinds leaves of the log. */
+const ENDS = [
+  ['silent', 'log'],
+  ['amnesiac', 'fresh'],
+  ['lost-log', 'lost'],
+  ['bit-flip', 'damaged'],
+] as const
+type Memory = (typeof ENDS)[number][1]
+
+/** Always the time of the parents, the most a block may be ahead, and just more. */
+const EDGE_SKEWS_MS = [-1e6, 500, 501]
+
+/** As nodes do: a log this much longer than what it would be cut down to is cut. */
+const ROTATE_FACTOR = 4
+const ROTATE_RECORDS = 64
+
+const PUBLIC_SEED = new Uint8Array(32).fill(3)
 const ANCHOR = new Uint8Array(32).fill(7)
 const EMPTY = new Uint8Array(0)
 
@@ -613,3 +696,24 @@ function paramsOf(plan: Plan): R2sParams {
     joinStallMs: 4 * MEAN_DELAY_MS,
   }
 }
+
+function coinRuleOf({ coin, shareless, size }: Plan): CoinRule {
+  if (coin === 'public') return { mode: 'public', seed: PUBLIC_SEED }
+  const holders = (2 ** size - 1) & (shareless === null ? -1 : ~(1 << shareless))
+  return { mode: 'threshold', holders, wellFormed: StandInCoin.wellFormed }
+}
+
+/**
+ * What a member may keep. Twins double the blocks of a round at most: others are only kept if somebody honest waits for
+ * them. A log grows to what makes it be cut, and then by what is not decided.
+ */
+function boundsOf({ size, gcDepth, parkedMax }: Plan): SizeBounds {
+  const rounds = gcDepth + UNDECIDED_MAX
+  const blocks = 2 * size * rounds
+  const parked = 2 * size * parkedMax
+  const sizes = { blocks, parked, wanted: parked * 2 * size, refused: 4096, coins: rounds, output: blocks }
+  return { ...sizes, logRecords: (ROTATE_FACTOR + 1) * blocks + ROTATE_RECORDS }
+}
+
+/** Rounds that may be undecided in the short time that a run takes. */
+const UNDECIDED_MAX = 128
