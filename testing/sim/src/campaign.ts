@@ -134,7 +134,7 @@ function count(tally: Tally, result: RunResult): void {
   tally.directSkips += result.directSkips
   tally.indirectCommits += result.indirectCommits
   tally.indirectSkips += result.indirectSkips
-  tally.latencyMs += result.latencyMs
+  tally.latencyMs += Math.round(result.latencyMs) // whole numbers, whose sum does not depend on the order of the workers
   tally.latencies += result.latencies
   tally.trace = (tally.trace + result.trace) % 2 ** 32
   const { violation, plan } = result
