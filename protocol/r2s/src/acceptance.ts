@@ -2,6 +2,7 @@ import { equalBytes } from '@cumulus/bytes'
 import { type Block, type BlockRef, type Evidence, type Header, signedMessage } from './block.ts'
 import { collectShare } from './coin-shares.ts'
 import type { Vertex } from './dag.ts'
+import { heard } from './fetching.ts'
 import { type MemberState, refuse } from './member-state.ts'
 import type { Parked } from './parking.ts'
 import { judgeAmongParents, judgeHeader, type RefusalCode } from './validity.ts'
@@ -97,6 +98,7 @@ export function enter(m: MemberState, vertex: Vertex): void {
   const { header } = block
   m.dag.isClean(vertex)
   m.dag.add(vertex)
+  heard(m)
   if (m.outputElsewhere.delete(block.digest)) vertex.output = true
   else if (vertex.hasContent) m.contentCount++
   if (header.evidence) convict(m, header.evidence)

@@ -282,10 +282,15 @@ export function encodePayload(transactions: readonly Uint8Array[]): Uint8Array {
  * says is agreed on all the same; every node then reads no transaction from it.
  */
 export function transactionsOf(block: Block): Uint8Array[] {
-  const reader = new ByteReader(block.payload)
+  return transactionsIn(block.payload, block.header.txCount)
+}
+
+/** The same of a payload alone. */
+export function transactionsIn(payload: Uint8Array, txCount: number): Uint8Array[] {
+  const reader = new ByteReader(payload)
   const transactions: Uint8Array[] = []
   try {
-    for (let i = 0; i < block.header.txCount; i++) transactions.push(reader.prefixed(TRANSACTION_BYTES_MAX))
+    for (let i = 0; i < txCount; i++) transactions.push(reader.prefixed(TRANSACTION_BYTES_MAX))
     reader.end()
     return transactions
   } catch (error) {

@@ -6,7 +6,7 @@ import type { Committee } from './committee.ts'
 import type { Dag } from './dag.ts'
 import { R2sPanic } from './errors.ts'
 import type { Checkpoint, R2sEffect, R2sEvent } from './events.ts'
-import { ask, fetched, hello, serve } from './fetching.ts'
+import { ask, fetched, greet, greetMs, greetWhenQuiet, heard, hello, serve } from './fetching.ts'
 import { isPeer, MemberState, refuse, send } from './member-state.ts'
 import { decodeMessage, type Message } from './message.ts'
 import { adopt, commitWave } from './output.ts'
@@ -99,6 +99,7 @@ export class R2s {
   start(start: R2sStart, nowMs: number): R2sEffect[] {
     this.#m.nowMs = nowMs
     this.#m.movedAtMs = nowMs
+    heard(this.#m)
     return this.#run(() => {
       if (start.kind === 'lost' && this.#m.committee.size > 1) {
         this.#m.inquiry = { answered: 0, waiting: [], floor: 0, askAtMs: nowMs }
@@ -187,6 +188,7 @@ export class R2s {
     for (let wave = this.#m.rule.takeDecided(); wave; wave = this.#m.rule.takeDecided()) commitWave(this.#m, wave)
     advance(this.#m)
     ask(this.#m)
+    greetWhenQuiet(this.#m)
     this.#wake()
   }
 
@@ -232,15 +234,14 @@ export class R2s {
 
   #connected(peer: number): void {
     if (!isPeer(this.#m, peer)) return
-    const round = Math.max(this.#m.dag.newest[peer]!.round, this.#m.parking.highestRound(peer))
-    send(this.#m, peer, { kind: 'hello', round })
+    greet(this.#m, peer)
     if (this.#m.inquiry) send(this.#m, peer, { kind: 'ask-newest' })
     // Before it signs, unasked: where all have lost their logs, what the first of them signs must not keep the others from it.
     if (this.#m.lastOwnRound === 0) tellNewest(this.#m, peer)
   }
 
   #wake(): void {
-    let at = this.#m.isFollowing ? Number.POSITIVE_INFINITY : this.#m.parking.nextMs()
+    let at = this.#m.isFollowing ? Number.POSITIVE_INFINITY : Math.min(this.#m.parking.nextMs(), greetMs(this.#m))
     if (this.#m.inquiry) at = Math.min(at, this.#m.inquiry.askAtMs)
     else if (!this.#m.silent && this.#m.production.stage === 'idle') {
       const round = nextRound(this.#m)

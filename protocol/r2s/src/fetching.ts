@@ -1,12 +1,14 @@
 import { receive } from './acceptance.ts'
 import type { Block, BlockRef } from './block.ts'
 import type { Vertex } from './dag.ts'
-import { type MemberState, refuse, send } from './member-state.ts'
+import { isPeer, type MemberState, refuse, send } from './member-state.ts'
 import { FETCH_REFS_MAX, REPLY_BLOCKS_MAX } from './message.ts'
 
 /** Questions of one member that are answered within a retry time; it will repeat the others. */
 const SERVES_PER_RETRY_MAX = 64
 const BLOCK_OVERHEAD_BYTES = 2 + 64
+/** So many retry times without a new block, and longer than the idle pace: then something may have been lost for good. */
+const QUIET_RETRIES = 20
 
 /** Asks for what is missing, one message per member. */
 export function ask(m: MemberState): void {
@@ -83,6 +85,32 @@ export function fetched(m: MemberState, from: number, blocks: readonly Block[], 
   m.behindAtMs = m.nowMs
   m.isFollowing = true
   m.effects.push({ kind: 'behind', gcRound: Math.min(...beyond) })
+}
+
+/** Says what is here of the peer's own blocks, so that it sends the rest. */
+export function greet(m: MemberState, peer: number): void {
+  send(m, peer, { kind: 'hello', round: Math.max(m.dag.newest[peer]!.round, m.parking.highestRound(peer)) })
+}
+
+/** A block came in, or was made. */
+export function heard(m: MemberState): void {
+  const { fetchRetryMs, idleRoundMs } = m.config.params
+  m.greetAtMs = m.nowMs + Math.max(QUIET_RETRIES * fetchRetryMs, 2 * idleRoundMs)
+}
+
+/** When to ask the others for what may be lost. */
+export function greetMs(m: MemberState): number {
+  return m.committee.size > 1 ? m.greetAtMs : Number.POSITIVE_INFINITY
+}
+
+/**
+ * A block is pushed once. While rounds go on, later ones lead to what was lost; where they stand still because of it, or where
+ * blocks far above were not kept, nobody would send it again.
+ */
+export function greetWhenQuiet(m: MemberState): void {
+  if (m.isFollowing || m.nowMs < m.greetAtMs) return
+  heard(m)
+  for (let peer = 0; peer < m.committee.size; peer++) if (isPeer(m, peer)) greet(m, peer)
 }
 
 /**

@@ -15,6 +15,7 @@ export {
   SIGNATURE_BYTES,
   sealBlock,
   signedMessage,
+  transactionsIn,
   transactionsOf,
 } from './block.ts'
 export { type Coin, type CoinRule, type CoinShare, leaderOrder, publicCoin } from './coin.ts'

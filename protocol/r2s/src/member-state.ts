@@ -86,6 +86,8 @@ export class MemberState {
   halted = false
   restoring = false
   wakeAtMs = Number.POSITIVE_INFINITY
+  /** When to ask the others for what may be lost. */
+  greetAtMs = Number.POSITIVE_INFINITY
   behindAtMs = Number.NEGATIVE_INFINITY
   /** It was left behind and takes chain blocks instead: until it adopts a checkpoint, blocks of others are of no use. */
   isFollowing = false
@@ -128,6 +130,11 @@ export function isPeer(m: MemberState, from: number): boolean {
 
 export function refuse(m: MemberState, from: number, code: RefusalCode): void {
   m.effects.push({ kind: 'refuse', from, code })
+}
+
+/** What was taken from the mempool for an own block goes back. */
+export function giveBack(m: MemberState, { payload, txCount }: Pick<Contents, 'payload' | 'txCount'>): void {
+  m.effects.push({ kind: 'returned', payload, txCount })
 }
 
 export function send(m: MemberState, to: number, message: Message): void {

@@ -5,7 +5,7 @@ import type { Vertex } from './dag.ts'
 import { DigestMap } from './digest-map.ts'
 import type { Checkpoint, SlotDecision } from './events.ts'
 import { linearise } from './linearise.ts'
-import { type MemberState, send } from './member-state.ts'
+import { giveBack, type MemberState } from './member-state.ts'
 
 export function commitWave(m: MemberState, wave: Wave): void {
   const order = wave.order!
@@ -60,8 +60,11 @@ export function collectGarbage(m: MemberState, gcRound: number): void {
   for (const vertex of m.dag.prune(gcRound)) {
     if (vertex.output || vertex.block === null) continue
     if (vertex.hasContent) m.contentCount--
-    if (vertex.author === m.config.member) m.effects.push({ kind: 'returned', block: vertex.block })
+    if (vertex.author === m.config.member) {
+      giveBack(m, { payload: vertex.block.payload, txCount: vertex.block.header.txCount })
+    }
   }
+  abandonUnbuildable(m)
   for (const ref of [...m.invalid.values()]) if (ref.round <= gcRound) m.invalid.delete(ref.digest)
   for (const ref of [...m.outputElsewhere.values()]) {
     if (ref.round <= gcRound) m.outputElsewhere.delete(ref.digest)
@@ -70,9 +73,20 @@ export function collectGarbage(m: MemberState, gcRound: number): void {
   m.rule.decide()
 }
 
+/** The parents of the own block under way are gone: the member goes on where its decisions end (SPEC 2.4). */
+function abandonUnbuildable(m: MemberState): void {
+  const { production } = m
+  if (production.stage !== 'proposing' && production.stage !== 'building') return
+  if (production.round - 1 > m.dag.gcRound) return
+  if (production.stage === 'building') giveBack(m, production.contents)
+  m.production = { stage: 'idle' }
+}
+
 /** @param logged blocks that are about to be restored */
 export function adopt(m: MemberState, checkpoint: Checkpoint, logged: readonly Block[] = []): void {
-  if (m.isFollowing) rejoin(m)
+  // What was sent while this member was behind was too far above to be kept, or was passed over.
+  if (!m.restoring) m.greetAtMs = m.nowMs
+  m.isFollowing = false
   if (checkpoint.round <= m.rule.firstUndecidedRound) return
   const here = new DigestMap<true>()
   for (const { digest } of logged) here.set(digest, true)
@@ -100,14 +114,6 @@ export function adopt(m: MemberState, checkpoint: Checkpoint, logged: readonly B
   for (const ref of [...m.outputElsewhere.values()]) {
     if (ref.round >= m.neededFromRound) continue
     for (const parked of m.parking.resolve(ref.digest)) acceptAll(m, parked)
-  }
-}
-
-/** What the others sent meanwhile was passed over, and they may be waiting for this member: they send their newest again. */
-function rejoin(m: MemberState): void {
-  m.isFollowing = false
-  for (let peer = 0; peer < m.committee.size; peer++) {
-    if (peer !== m.config.member) send(m, peer, { kind: 'hello', round: m.dag.newest[peer]!.round })
   }
 }
 

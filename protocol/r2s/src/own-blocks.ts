@@ -1,6 +1,6 @@
 import { acceptAll, enter } from './acceptance.ts'
 import { sealBlock } from './block.ts'
-import type { Contents, MemberState } from './member-state.ts'
+import { type Contents, giveBack, type MemberState } from './member-state.ts'
 import { chooseParents, hasQuorumAt } from './parents.ts'
 
 export function advance(m: MemberState): void {
@@ -44,7 +44,11 @@ export function dueMs(m: MemberState, round: number): number {
 }
 
 export function proposal(m: MemberState, round: number, contents: Contents): void {
-  if (m.production.stage !== 'proposing' || m.production.round !== round) return
+  if (m.production.stage !== 'proposing' || m.production.round !== round) {
+    // It was given up meanwhile.
+    giveBack(m, contents)
+    return
+  }
   m.production = { stage: 'building', round, contents }
 }
 

@@ -157,7 +157,7 @@ describe('a member', () => {
     const core = new R2s(configOf(0, 4))
     const effects = core.start({ kind: 'fresh' }, 0)
     assert.deepEqual(
-      effects.map(({ kind }) => kind),
+      effects.map(({ kind }) => kind).filter((kind) => kind !== 'wake'),
       ['propose'],
     )
     const built = core.step({
@@ -170,7 +170,7 @@ describe('a member', () => {
       nowMs: 1,
     })
     assert.deepEqual(
-      built.map(({ kind }) => kind),
+      built.map(({ kind }) => kind).filter((kind) => kind !== 'wake'),
       ['persist'],
     )
     const sent = core.step({ kind: 'persisted', round: 1, nowMs: 2 })

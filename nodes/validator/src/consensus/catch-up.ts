@@ -1,4 +1,4 @@
-import { DecodeError, equalBytes } from '@cumulus/bytes'
+import { DecodeError } from '@cumulus/bytes'
 import { type Committee, decodeCertificate, verifyCertificate } from '@cumulus/certificate'
 import type { CertificateStore, DecidedBatch } from '@cumulus/execution'
 import { ChainPeers, Follower } from '@cumulus/full-node'
@@ -8,8 +8,8 @@ import { type Logger, sleep } from '@cumulus/service'
 import { fastAggregateVerify } from '@cumulus/threshold'
 import type { ExecutedChain } from './certifier.ts'
 import type { MemberAddress, Members } from './members.ts'
-import { consensusRootOf, encodeMark } from './order-mark.ts'
-import { decodeOrderPoint, type OrderPoint } from './order-points.ts'
+import { encodeMark } from './order-mark.ts'
+import { decodeOrderPoint, isBound, type OrderPoint } from './order-points.ts'
 
 interface CatchUpComponents {
   readonly identity: PeerIdentity
@@ -25,6 +25,8 @@ interface CatchUpComponents {
 /** How often to look whether the tip is reached. */
 const LOOK_MS = 50
 const ANSWER_MS_MAX = 5_000
+/** Heights that one member can make us ask for. */
+const HINTS_PER_MEMBER_MAX = 3
 
 /**
  * The way back for a member whom the others have left behind (R²S, section 2.10): chain blocks with certificates to the tip,
@@ -71,15 +73,32 @@ export class CatchUp {
   }
 
   /**
-   * Where the order stood at the last round that is wholly at or below the head; undefined if it cannot be had just now.
+   * Where the order stood at some round that is wholly at or below the head; undefined if it cannot be had just now.
    * Its checkpoint is the one that the header binds; that the block is the last of its round, more than f members say.
    */
   async orderPoint({ signal }: { signal: AbortSignal }): Promise<OrderPoint | undefined> {
-    const { members, self, chain, log } = this.#components
-    const offset = Number(chain.head.number)
-    const answers = await Promise.all(
-      members.map((_, seat) => (seat === self ? undefined : this.#ask(seat, offset, signal))),
-    )
+    const { members, self, chain } = this.#components
+    const hints = members.map(() => new Set<number>())
+    // All who answer the same question should name the same place. But one that was killed, or came later, may lack what another
+    // has kept; then the lower one is asked for.
+    for (let offset: number | undefined = Number(chain.head.number); offset !== undefined && !signal.aborted; ) {
+      const height: number = offset
+      const answers = await Promise.all(
+        members.map((_, seat) => (seat === self ? undefined : this.#ask(seat, height, signal))),
+      )
+      const agreed = this.#agreed(answers)
+      if (agreed) return agreed
+      for (const [seat, point] of answers.entries()) {
+        if (point && hints[seat]!.size < HINTS_PER_MEMBER_MAX) hints[seat]!.add(Number(point.height))
+      }
+      const lower = hints.flatMap((named) => [...named]).filter((named) => named < height)
+      offset = lower.length > 0 ? Math.max(...lower) : undefined
+    }
+    return undefined
+  }
+
+  #agreed(answers: readonly (OrderPoint | undefined)[]): OrderPoint | undefined {
+    const { chain, committee, log } = this.#components
     const counts = new Map<string, number>()
     for (const point of answers) {
       if (!point) continue
@@ -87,9 +106,7 @@ export class CatchUp {
       const count = (counts.get(key) ?? 0) + 1
       counts.set(key, count)
       if (count <= this.#faultCount) continue
-      const header = chain.header(point.height)
-      const root = consensusRootOf({ ...point, era: this.#components.committee.era }, point.checkpoint)
-      if (header && equalBytes(header.consensusRoot, root)) return point
+      if (isBound(point, committee.era, chain)) return point
       log.error('members name a place in the order that is not the one of the chain', { height: point.height })
     }
     return undefined

@@ -144,6 +144,7 @@ export class Members {
 
   #connected(seat: number, session: Session): void {
     const { sessions, outbox } = this.#peers[seat]!
+    if (sessions.includes(session) || session.closeReason) return
     sessions.push(session)
     if (sessions.length > SESSIONS_PER_MEMBER_MAX) sessions[0]!.close()
     outbox.use(session)
@@ -176,6 +177,8 @@ export class Members {
       if (!this.#components.answer) throw new RemoteError('UNSUPPORTED', 'not here')
       return this.#components.answer(op, seat, frame)
     }
+    // The other side may speak before we are told of the link. What it asks at first it asks once: the answer must have a way.
+    this.#connected(seat, session)
     this.#components.onMessage(seat, frame.body)
     return {}
   }

@@ -38,7 +38,7 @@ export interface OrderLoopHooks {
   /** A block of any member was accepted, an own one when it is on the disk: its votes may be counted. Once for each. */
   accepted(block: Block): void
   /** Own transactions that will never be ordered. */
-  returned(block: Block): void
+  returned(payload: Uint8Array, txCount: number): void
   behind(): void
   equivocation(evidence: Evidence): void
   /** The member cannot go on. */
@@ -180,7 +180,7 @@ export class OrderLoop {
           this.#refused(effect.from, effect.code)
           break
         case 'returned':
-          hooks.returned(effect.block)
+          hooks.returned(effect.payload, effect.txCount)
           break
         case 'behind':
           hooks.behind()

@@ -11,8 +11,9 @@ import {
   RemoteError,
   type Session,
 } from '@cumulus/network'
-import { type Commit, encodePayload, transactionsOf } from '@cumulus/r2s'
+import { type Commit, encodePayload, transactionsIn } from '@cumulus/r2s'
 import { verifyEd25519 } from '@cumulus/signature'
+import { Backoff } from './backoff.ts'
 import { CatchUp, rest } from './catch-up.ts'
 import { Certifier } from './certifier.ts'
 import { type BatchParent, type BatchRules, batchesOf } from './chain-batches.ts'
@@ -33,8 +34,9 @@ import { type FoundLog, WriteAheadLog } from './write-ahead-log.ts'
 
 /** So many decided rounds wait for execution that the others must have gone on: their blocks are a shorter way. */
 const FORGOTTEN_COMMITS_MIN = 16_384
-/** Between two tries to join the order. */
-const FOLLOW_MS = 100
+/** Between two tries to join the order: each opens links to all others. */
+const FOLLOW_MS_MIN = 100
+const FOLLOW_MS_MAX = 5_000
 /** Execution this far behind: own blocks carry no transactions (R²S, section 2.9). */
 const LAG_BLOCKS_MAX = 16
 const LAG_MS_MAX = 2_000
@@ -62,7 +64,7 @@ export class R2sOrderer implements Orderer {
   readonly #router: TransactionRouter
   readonly #certifier: Certifier
   readonly #catchUp: CatchUp
-  readonly #points = new OrderPoints()
+  readonly #points: OrderPoints
   readonly #commitTimes = new LatencyWindow()
   /** When own blocks with transactions were made in this run, by round. */
   readonly #madeAtMs = new Map<number, number>()
@@ -89,6 +91,7 @@ export class R2sOrderer implements Orderer {
       wal: WriteAheadLog
       found: FoundLog
       evidence: EvidenceFile
+      points: OrderPoints
       onSync: { call: (seconds: number) => void }
     },
   ) {
@@ -98,6 +101,7 @@ export class R2sOrderer implements Orderer {
     this.#wal = opened.wal
     this.#found = opened.found
     this.#evidence = opened.evidence
+    this.#points = opened.points
     this.#metrics = createConsensusMetrics(metrics, () => this.#gauges())
     opened.onSync.call = (seconds) => this.#metrics.logSyncSeconds.observe(seconds)
     this.#rules = {
@@ -174,7 +178,7 @@ export class R2sOrderer implements Orderer {
         accepted: ({ header }) => {
           if (header.votes.length > 0) this.#certifier.observe(header.author, header.votes)
         },
-        returned: (block) => mempool.release(transactionsOf(block).map(keccak256)),
+        returned: (payload, txCount) => mempool.release(transactionsIn(payload, txCount).map(keccak256)),
         behind: () => {
           this.#isBehind = true
           this.#commits.wake()
@@ -195,14 +199,14 @@ export class R2sOrderer implements Orderer {
       certificates: components.certificates,
       log,
     })
-    const mark = chain.mark && decodeMark(chain.mark)
-    const { number, timestampMs } = chain.head
-    this.#parent = { number, timestampMs, round: mark?.kind === 'ordered' ? mark.round : 0 }
-    this.#place = mark?.kind === 'ordered' ? mark : undefined
     const { found } = opened
-    const isChainLost = found.kind === 'log' && found.height > number
-    this.#isBehind = isChainLost || (number > 0n && mark?.kind !== 'ordered')
     this.#firstTold = (found.kind === 'log' && found.checkpoint?.round) || 1
+    const { number, timestampMs } = chain.head
+    const isChainLost = found.kind === 'log' && found.height > number
+    const begin = beginOf(chain, this.#points, this.#firstTold)
+    this.#parent = begin?.parent ?? { number, timestampMs, round: 0 }
+    this.#place = begin?.place
+    this.#isBehind = isChainLost || (number > 0n && !begin)
   }
 
   /**
@@ -218,7 +222,9 @@ export class R2sOrderer implements Orderer {
     if (found.kind === 'lost') log.warn('the log of the order is lost: asking the others', { reason: found.reason })
     else log.info('log of the order', { found: found.kind, bytes: wal.bytes })
     const evidence = await EvidenceFile.open(join(folder, 'order', 'evidence.jsonl'))
-    return new R2sOrderer(components, init, { wal, found, evidence, onSync })
+    const { gcDepthRounds } = params.order
+    const points = await OrderPoints.open(folder, { era: committee.era, gcDepthRounds }, chain)
+    return new R2sOrderer(components, init, { wal, found, evidence, points, onSync })
   }
 
   /** For the listener that members dial. */
@@ -265,6 +271,7 @@ export class R2sOrderer implements Orderer {
       await this.#dumping
       await this.#wal.close()
       await this.#evidence.flush().catch(() => {})
+      await this.#points.flush()
       await coin.close()
     }
   }
@@ -419,7 +426,8 @@ export class R2sOrderer implements Orderer {
       this.#parent = { number, timestampMs, round }
       this.#place = { round, index }
       if (index === placed.length - 1) {
-        this.#points.add(number, { era: committee.era, round, index }, commit.checkpoint)
+        const previousRound = doneCount > 0 ? undefined : parent.round
+        await this.#points.add({ height: number, round, index, checkpoint: commit.checkpoint }, previousRound)
       }
       this.#updateWork()
       this.#updatePressure()
@@ -430,25 +438,30 @@ export class R2sOrderer implements Orderer {
   async *#follow(signal: AbortSignal): AsyncGenerator<DecidedBatch> {
     const { chain, certificates, log } = this.#components
     log.warn('following the others', { height: chain.head.number, decidedRound: this.#loop.core.decidedRound })
+    const backoff = new Backoff(FOLLOW_MS_MIN, FOLLOW_MS_MAX)
     while (!signal.aborted) {
       for await (const batch of this.#catchUp.toTip({ signal })) {
         yield batch
+        backoff.reset()
         this.#certifier.adopted(certificates.highest ?? 0n)
         if (this.#failure) throw this.#failure
       }
       const point = await this.#catchUp.orderPoint({ signal })
       // What the core will not tell again must be in the chain.
       if (point && point.round + 1 >= this.#firstTold) {
-        this.#join(point)
+        await this.#join(point)
         return
       }
-      await rest(FOLLOW_MS, signal)
+      await rest(backoff.nextMs(), signal)
       if (this.#failure) throw this.#failure
     }
   }
 
-  #join({ height, round, index, checkpoint }: OrderPoint): void {
+  async #join(point: OrderPoint): Promise<void> {
     const { chain, log } = this.#components
+    const { height, round, index, checkpoint } = point
+    // So that this member joins again by itself, should it be stopped before it has made a block.
+    await this.#points.add(point, undefined)
     this.#isBehind = false
     this.#parent = { number: height, timestampMs: chain.header(height)!.timestampMs, round }
     this.#place = { round, index }
@@ -494,4 +507,25 @@ export class R2sOrderer implements Orderer {
     }
     this.#commits.wake()
   }
+}
+
+/**
+ * Which chain block the next batch follows, and where in the order it stands: the head, or where this member joined the order last,
+ * with blocks above that it took from others. undefined: it has to join first.
+ */
+function beginOf(
+  chain: R2sOrdererComponents['chain'],
+  points: OrderPoints,
+  firstTold: number,
+): { parent: BatchParent; place: { round: number; index: number } } | undefined {
+  const mark = chain.mark && decodeMark(chain.mark)
+  const { number, timestampMs } = chain.head
+  if (mark?.kind === 'ordered') {
+    const { round, index } = mark
+    return { parent: { number, timestampMs, round }, place: { round, index } }
+  }
+  const point = mark && points.last
+  if (!point || point.round + 1 < firstTold) return undefined
+  const { height, round, index } = point
+  return { parent: { number: height, timestampMs: chain.header(height)!.timestampMs, round }, place: { round, index } }
 }
