@@ -57,10 +57,10 @@ describe('what status says of a committee', () => {
 
   it('fits in a line for each member', () => {
     assert.deepEqual(orderLine(validator(1, member(900))), ['certified 41', 'round 900', 'commit 80 ms'])
-    const silent = member(900, { commitMs: undefined, silencedAtRound: 880, isInquiring: true })
+    const silent = member(900, { commitMs: undefined, silencedAtRound: 880, silenced: 'do this', isInquiring: true })
     assert.deepEqual(orderLine(validator(1, silent)).slice(2), [
       'asks the others for its newest block',
-      'silent since round 880: its key was used twice',
+      'silent since round 880, its key was used twice: do this',
     ])
   })
 })

@@ -10,6 +10,8 @@ import { setTimeout } from 'node:timers/promises'
 import { hexToBytes } from '@cumulus/bytes'
 import { LmdbLedgerStore, writeGenesis } from '@cumulus/execution'
 import { dial, FRAME_BODY_BYTES_MAX, FrameOp, PeerIdentity } from '@cumulus/network'
+import { encodeMessage, sealBlock } from '@cumulus/r2s'
+import { BlsKey } from '@cumulus/threshold'
 import { testAccount } from '../../execution/test/transactions.ts'
 import { assertSameChain, headOf, transfer } from './chain-tools.ts'
 import { committeeGenesis, eventually, TestCommittee, TestMember, testSeats } from './test-committee.ts'
@@ -51,6 +53,56 @@ describe('a committee of four with a member', () => {
       assert.ok((await evidenceAt(rest[1]!)).length >= known)
     } finally {
       await twin.stop()
+      await committee.remove()
+    }
+  })
+
+  it('that met a block which somebody else signed for it signs no more, restarted or not, until its log is given up', async () => {
+    const committee = await TestCommittee.start(4, { pace })
+    const [silent, one, two, away] = committee.members as [TestMember, TestMember, TestMember, TestMember]
+    const { seed, port } = silent.seat
+    const orderOf = async (member: TestMember) => (await member.status()).orderer
+    const isSilent = async () => (await orderOf(silent)).silencedAtRound !== undefined
+    try {
+      await away.stop()
+      // Round and parents need not make sense: the signature does.
+      const parents = [0, 1, 2].map((author) => ({ author, round: 999, digest: new Uint8Array(32) }))
+      const header = { chainId: 27_103n, era: 0, round: 1_000, author: 0, tsMs: 1, exposed: 0, parents, votes: [] }
+      const coinShare = BlsKey.fromSecret(silent.seat.coinShare!).sign(Uint8Array.of(1))
+      const key = new PeerIdentity(seed)
+      const block = sealBlock({ ...header, evidence: null, coinShare, txCount: 0 }, new Uint8Array(0), (message) =>
+        key.sign(message),
+      )
+      const link = await dial({
+        address: { host: '127.0.0.1', port },
+        identity: new PeerIdentity(away.seat.seed),
+        handlers: {},
+      })
+      await link.request(FrameOp.dag, { body: encodeMessage({ kind: 'block', block }) })
+      await eventually('silence', isSilent)
+      link.close()
+
+      // Three of four need it: without its blocks the others stand still, whoever restarts it.
+      for (let start = 0; start < 2; start++) {
+        await silent.stop()
+        await silent.start()
+        assert.equal((await orderOf(silent)).silencedAtRound, 1_000)
+      }
+      await away.start()
+      await transfer(one, 1, 3)
+      const { round } = (await orderOf(one)).members[0]!
+      await transfer(two, 2, 3)
+      assert.equal((await orderOf(one)).members[0]!.round, round)
+
+      // What status says: nobody else has the keys now, and the log is removed.
+      await silent.stop()
+      await rm(join(silent.dir, 'order', 'wal.log'))
+      await silent.start()
+      await eventually('own blocks', async () => (await orderOf(one)).members[0]!.round > round + 5)
+      assert.equal(await isSilent(), false)
+      for (const member of [one, two, away]) assert.deepEqual((await orderOf(member)).evidence, [])
+      await assertSameChain(committee.members, await headOf(one))
+    } finally {
       await committee.remove()
     }
   })

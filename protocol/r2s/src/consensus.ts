@@ -99,6 +99,7 @@ export class R2s {
   start(start: R2sStart, nowMs: number): R2sEffect[] {
     this.#m.nowMs = nowMs
     this.#m.movedAtMs = nowMs
+    this.#m.silent = start.isSilenced ?? false
     heard(this.#m)
     return this.#run(() => {
       if (start.kind === 'lost' && this.#m.committee.size > 1) {

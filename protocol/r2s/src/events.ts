@@ -70,7 +70,10 @@ export type R2sEffect =
   | { readonly kind: 'returned'; readonly payload: Uint8Array; readonly txCount: number }
   /** More than f members have collected away what is missing here: fetch chain blocks and `adopt`. */
   | { readonly kind: 'behind'; readonly gcRound: number }
-  /** Somebody else signs with this member's key, or its log lies: no own block any more in this era. */
+  /**
+   * Somebody else signs with this member's key, or its log lies: no own block any more in this era. Make it durable before
+   * what comes later in the list: the log with the other's block in it does not tell what else was signed.
+   */
   | { readonly kind: 'silenced'; readonly round: number }
   /** The fault bound is broken (SPEC 2.7). Keep everything, stop. The core ignores all further events. */
   | { readonly kind: 'halt'; readonly code: string; readonly round: number; readonly author: number }

@@ -118,7 +118,8 @@ export function greetWhenQuiet(m: MemberState): void {
  * among them, and leads the peer to all that is missing below.
  */
 export function hello(m: MemberState, peer: number, round: number): void {
-  if (!mayServe(m, peer)) return
+  // Somebody else speaks for this seat. What others cite of it they ask for by name.
+  if (m.silent || !mayServe(m, peer)) return
   const { member, params } = m.config
   const blocks: Block[] = []
   let bytes = 0

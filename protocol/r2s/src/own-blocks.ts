@@ -84,6 +84,8 @@ export function persisted(m: MemberState, round: number): void {
   const { block, parents } = production
   m.production = { stage: 'idle' }
   m.lastOwnRound = round
+  // Fallen silent meanwhile: whoever has the key as well may have signed this round, and nobody has seen this block.
+  if (m.silent) return
   const present = parents.filter((parent) => parent.round === 0 || parent.round > m.dag.gcRound)
   m.effects.push({ kind: 'broadcast', message: { kind: 'block', block } })
   if (round <= m.dag.gcRound) return // a disk that slept for 64 rounds

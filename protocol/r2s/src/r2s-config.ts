@@ -23,7 +23,11 @@ export interface R2sConfig {
  * How a member comes to life. `fresh`: it certainly never signed anything in this era. `log`: this is what its log
  * holds, everything durable included. `lost`: it may have signed blocks it knows nothing of.
  */
-export type R2sStart =
+export type R2sStart = {
+  /** It had fallen silent (`silenced`), and stays so. */
+  readonly isSilenced?: boolean
+} & (
   | { readonly kind: 'fresh' }
   | { readonly kind: 'log'; readonly checkpoint: Checkpoint | null; readonly blocks: Iterable<Block> }
   | { readonly kind: 'lost' }
+)

@@ -10,6 +10,8 @@ interface OrderStatus {
   readonly commitMs?: { readonly p50: number; readonly p99: number }
   readonly isInquiring?: boolean
   readonly silencedAtRound?: number
+  /** What to do about it. */
+  readonly silenced?: string
   readonly coin?: string
   readonly evidence?: readonly { readonly kind: string; readonly member: number }[]
 }
@@ -67,7 +69,9 @@ export function orderLine(entry: ProcessReport): string[] {
   if (order.commitMs) parts.push(`commit ${order.commitMs.p50} ms`)
   if (order.isInquiring) parts.push('asks the others for its newest block')
   if (order.silencedAtRound !== undefined)
-    parts.push(`silent since round ${order.silencedAtRound}: its key was used twice`)
+    parts.push(
+      `silent since round ${order.silencedAtRound}, its key was used twice: ${order.silenced ?? 'see its log'}`,
+    )
   return parts
 }
 

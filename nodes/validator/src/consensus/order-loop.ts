@@ -40,6 +40,8 @@ export interface OrderLoopHooks {
   /** Own transactions that will never be ordered. */
   returned(payload: Uint8Array, txCount: number): void
   behind(): void
+  /** It signs no more: to be durable when this returns. */
+  silenced(round: number): void
   equivocation(evidence: Evidence): void
   /** The member cannot go on. */
   failed(error: ConsensusError): void
@@ -89,8 +91,12 @@ export class OrderLoop {
     return this.#isStarted && !this.#isPersisting
   }
 
-  /** Once, before anything else. Commits that the log holds are told again. */
-  start(found: FoundLog): void {
+  /**
+   * Once, before anything else. Commits that the log holds are told again.
+   *
+   * @param silencedAt where the member fell silent before, if it did
+   */
+  start(found: FoundLog, silencedAt?: number): void {
     const { clock, hooks, config } = this.#components
     if (found.kind === 'log') {
       for (const block of found.blocks) {
@@ -100,7 +106,8 @@ export class OrderLoop {
     }
     this.#isStarted = true
     this.#isRunning = true
-    this.#perform(this.core.start(found, clock.nowMs()))
+    this.#silencedAt = silencedAt
+    this.#perform(this.core.start({ ...found, isSilenced: silencedAt !== undefined }, clock.nowMs()))
     this.#pump()
   }
 
@@ -187,9 +194,7 @@ export class OrderLoop {
           break
         case 'silenced':
           this.#silencedAt = effect.round
-          log.error('somebody else signs with the key of this member: it signs no more in this era', {
-            round: effect.round,
-          })
+          hooks.silenced(effect.round)
           break
         case 'halt':
           this.#fail('FAULT_BOUND_BROKEN', `${effect.code} in round ${effect.round}, member ${effect.author}`, {

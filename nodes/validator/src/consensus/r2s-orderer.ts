@@ -28,6 +28,7 @@ import { OrderLoop, type OwnContents } from './order-loop.ts'
 import { decodeMark } from './order-mark.ts'
 import { type OrderPoint, OrderPoints } from './order-points.ts'
 import { type R2sOrdererComponents, type R2sOrdererInit, r2sParamsOf } from './r2s-orderer-init.ts'
+import { readSilence, SILENCE_ADVICE, writeSilence } from './silence.ts'
 import { SteadyClock } from './steady-clock.ts'
 import { TransactionRouter } from './transaction-router.ts'
 import { type FoundLog, WriteAheadLog } from './write-ahead-log.ts'
@@ -58,6 +59,7 @@ export class R2sOrderer implements Orderer {
   readonly #clock = new SteadyClock()
   readonly #wal: WriteAheadLog
   readonly #found: FoundLog
+  readonly #silencedAt: number | undefined
   readonly #evidence: EvidenceFile
   readonly #metrics: ConsensusMetrics
   readonly #loop: OrderLoop
@@ -90,6 +92,7 @@ export class R2sOrderer implements Orderer {
     opened: {
       wal: WriteAheadLog
       found: FoundLog
+      silencedAt: number | undefined
       evidence: EvidenceFile
       points: OrderPoints
       onSync: { call: (seconds: number) => void }
@@ -100,6 +103,7 @@ export class R2sOrderer implements Orderer {
     this.#components = components
     this.#wal = opened.wal
     this.#found = opened.found
+    this.#silencedAt = opened.silencedAt
     this.#evidence = opened.evidence
     this.#points = opened.points
     this.#metrics = createConsensusMetrics(metrics, () => this.#gauges())
@@ -183,6 +187,7 @@ export class R2sOrderer implements Orderer {
           this.#isBehind = true
           this.#commits.wake()
         },
+        silenced: (round) => this.#fallSilent(round),
         equivocation: (evidence) => this.#keepEvidence(equivocationRecord(evidence, nowMs())),
         failed: (error) => this.#fail(error),
       },
@@ -218,13 +223,15 @@ export class R2sOrderer implements Orderer {
     const { folder, params, committee, self, identity, chain, log } = components
     const owner = { chainId: BigInt(params.chainId), era: committee.era, member: self, peerKey: identity.publicKey }
     const onSync = { call: (_seconds: number): void => {} }
+    const silencedAt = await readSilence(folder)
+    if (silencedAt !== undefined) log.error('this member is silent', { round: silencedAt, next: SILENCE_ADVICE })
     const { wal, found } = await WriteAheadLog.open(folder, owner, chain.head.number, (seconds) => onSync.call(seconds))
     if (found.kind === 'lost') log.warn('the log of the order is lost: asking the others', { reason: found.reason })
     else log.info('log of the order', { found: found.kind, bytes: wal.bytes })
     const evidence = await EvidenceFile.open(join(folder, 'order', 'evidence.jsonl'))
     const { gcDepthRounds } = params.order
     const points = await OrderPoints.open(folder, { era: committee.era, gcDepthRounds }, chain)
-    return new R2sOrderer(components, init, { wal, found, evidence, points, onSync })
+    return new R2sOrderer(components, init, { wal, found, silencedAt, evidence, points, onSync })
   }
 
   /** For the listener that members dial. */
@@ -251,7 +258,7 @@ export class R2sOrderer implements Orderer {
     const ended = AbortSignal.any([signal, ending.signal])
     const { mempool, coin } = this.#components
     const stopListening = mempool.onWaiting(() => this.#updateWork())
-    this.#loop.start(this.#found)
+    this.#loop.start(this.#found, this.#silencedAt)
     this.#router.run({ signal: ended })
     const links = this.members.run({ signal: ended })
     this.#updateWork()
@@ -299,6 +306,7 @@ export class R2sOrderer implements Orderer {
       isBehind: this.#isBehind,
       isInquiring: core.inquiring,
       silencedAtRound: this.#loop.silencedAt,
+      silenced: this.#loop.silencedAt === undefined ? undefined : SILENCE_ADVICE,
       logBytes: this.#wal.bytes,
       coin: coin.mode,
       transactions: this.#router.counts,
@@ -493,6 +501,16 @@ export class R2sOrderer implements Orderer {
     const { kind, member, place } = record
     this.#components.log.error('a member misbehaved, and the proof is kept', { kind, member, place })
     this.#metrics.evidence.inc({ kind })
+  }
+
+  #fallSilent(round: number): void {
+    const { folder, log } = this.#components
+    log.error('somebody else signs with the key of this member: it signs no more', { round, next: SILENCE_ADVICE })
+    try {
+      writeSilence(folder, round)
+    } catch (cause) {
+      this.#fail(new ConsensusError('LOG_FAILED', 'that this member is silent cannot be kept', { round }, { cause }))
+    }
   }
 
   /** Stops, and keeps what is known: whoever looks into it later needs the rounds of that moment. */

@@ -30,7 +30,7 @@ export type FoundLog =
       readonly damage: 'none' | 'torn'
     }
 
-const LOG_FILE = 'wal.log'
+export const LOG_FILE = 'wal.log'
 /** There while it is not known what this member signed before it lost its log. */
 const LOST_FILE = 'LOST'
 /**
