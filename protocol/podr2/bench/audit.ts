@@ -5,7 +5,9 @@
 //
 // Times are of the processor, not of the clock: one core.
 
+import { concatBytes } from '@cumulus/bytes'
 import { blake3, sha256 } from '@cumulus/hash'
+import { Evaluator } from '@cumulus/polynomial'
 import type { GroupId, Seat, StripeNumber } from '@cumulus/types'
 import {
   blockBytes,
@@ -20,53 +22,46 @@ import {
   type ProofClaim,
   TAG_BYTES,
   Tagger,
+  type TaggerSecret,
   taggerKeyOf,
   trustedDecodePowers,
   verify,
   verifyBatch,
 } from '../src/index.ts'
-import { rsaBench } from './rsa.ts'
+import { type RsaBench, rsaBench } from './rsa.ts'
 
-export interface AuditBench {
-  proofBytes: number
-  tagBytesPerFragment: number
-  fragmentBytes: number
-  /** MB of fragments per second of one core. */
-  tag: Spread
-  hashAndTag: Spread
-  sha256: Spread
-  /** ms of one core. */
-  prove: Spread
-  verifySingle: Spread
-  /** Of each proof, in a batch of all miners; and where one proof of them is wrong. */
-  verifyBatched: Spread
-  verifyBatchedOneWrong: Spread
-  /** Tags of RSA: MB/s of blocks, ms, bytes. */
-  rsaTag: Spread
-  rsaProve: Spread
-  rsaVerify: Spread
-  rsaProofBytes: number
-  /** All verdicts were as they should be. */
-  verdictsRight: boolean
+/** What one round measured: times of the processor, one core. */
+export interface AuditTimes {
+  /** MB of fragments per second: F(α) of all blocks; with names and points; with the hash of the fragment; its hash alone. */
+  readonly kernel: number
+  readonly tag: number
+  readonly hashAndTag: number
+  readonly sha256: number
+  /** ms. */
+  readonly prove: number
+  readonly verifySingle: number
+  /** ms for each proof, in a batch of all miners; and where one proof of them is wrong. */
+  readonly verifyBatched: number
+  readonly verifyBatchedOneWrong: number
+  /** Tags of RSA: MB/s of blocks, ms. */
+  readonly rsaTag: number
+  readonly rsaProve: number
+  readonly rsaVerify: number
 }
 
-interface Spread {
-  best: number
-  median: number
-  worst: number
+export interface AuditBench {
+  readonly proofBytes: number
+  readonly tagBytesPerFragment: number
+  readonly fragmentBytes: number
+  readonly rsaProofBytes: number
+  /** Of the first tag and the proof, in hex. */
+  readonly checksum: string
+  /** Runs every contender once. @throws if a verdict is not as it should be */
+  round(): AuditTimes
 }
 
 /** A fragment of main networks, cut down for small blocks. */
 const FRAGMENT_BYTES_MAX = 8 * 2 ** 20
-
-function spread(values: number[], higherIsBetter: boolean): Spread {
-  const sorted = values.toSorted((a, b) => (higherIsBetter ? b - a : a - b))
-  return { best: sorted[0]!, median: sorted[sorted.length >> 1]!, worst: sorted.at(-1)! }
-}
-
-function scaled({ best, median, worst }: Spread, by: number): Spread {
-  return { best: best * by, median: median * by, worst: worst * by }
-}
 
 function processorMs(action: () => void): number {
   const start = process.cpuUsage()
@@ -82,12 +77,37 @@ function noise(byteLength: number): Uint8Array {
   return new Uint8Array(words.buffer, 0, byteLength)
 }
 
-/** One miner's data serve all: every miner has its own challenge over the same stripes of one seat. */
+/**
+ * Blocks of the batch's miners: checking takes a proof of 128 bytes and c names, whatever S is, and making a hundred proofs of
+ * big blocks takes minutes. `verifySingle` is of a proof of big blocks.
+ */
+const BATCH_SECTORS_MAX = 64
+
+/** So many miners, each with stripes, tags and a challenge of its own, under the key of one worker. */
+function claimsOfMiners(secret: TaggerSecret, params: PodrParams, minerCount: number): ProofClaim[] {
+  const small = { ...params, sectorCount: Math.min(params.sectorCount, BATCH_SECTORS_MAX) }
+  const key = taggerKeyOf(secret)
+  const powers = trustedDecodePowers(encodePowers(secret, small.sectorCount), small.sectorCount)
+  const tagger = new Tagger(secret, small)
+  const data = noise(blockBytes(small))
+  return Array.from({ length: minerCount }, (_, miner) => {
+    // One block a fragment, and no more stripes than are asked for: each name is this miner's own.
+    const place = { group: (miner + 1) as GroupId, seat: (miner % 12) as Seat }
+    const range = { ...place, firstStripe: 0 as StripeNumber, stripeCount: params.challengedCount, blockCount: 1 }
+    const challenge = chal(challengeSeed(params.chainId, noise(32), Uint8Array.of(miner)), [range], small)!
+    const builder = new ProofBuilder(challenge)
+    challenge.entries.forEach(({ stripe }, i) => {
+      builder.add(i, data, tagger.tagFragment(data, { ...place, stripe }))
+    })
+    return { proof: builder.finish(powers), challenge, key }
+  })
+}
+
+/** One fragment of noise stands for all that a miner has to tag and to prove. */
 export function benchAudit(
   params: PodrParams,
   minerCount: number,
-  roundCount: number,
-  rsa = rsaBench(params.challengedCount),
+  rsa: RsaBench = rsaBench(params.challengedCount),
 ): AuditBench {
   const size = blockBytes(params)
   const fragment = noise(Math.min(FRAGMENT_BYTES_MAX, 9 * size - size / 2))
@@ -115,107 +135,83 @@ export function benchAudit(
     })
     return builder.finish(powers)
   }
-  // Twelve proofs serve all claims of a batch: proving is slow, and verifying does not notice a repetition.
-  const claims: ProofClaim[] = []
-  const distinct = Math.min(minerCount, 12)
-  for (let miner = 0; miner < minerCount; miner++) {
-    const again = claims[miner - distinct]
-    if (again !== undefined) {
-      claims.push(again)
-      continue
-    }
-    const challenge = chal(challengeSeed(params.chainId, noise(32), Uint8Array.of(miner)), [range], params)!
-    claims.push({ proof: prove(challenge), challenge, key })
-  }
-  const withOneWrong = claims.with(minerCount >> 1, { ...claims[0]!, proof: claims[1]!.proof })
+  const challenge = chal(challengeSeed(params.chainId, noise(32), Uint8Array.of(0)), [range], params)!
+  const single: ProofClaim = { proof: prove(challenge), challenge, key }
+  const claims = claimsOfMiners(secret, params, minerCount)
+  const withOneWrong = claims.with(minerCount >> 1, { ...claims[0]!, proof: claims.at(-1)!.proof })
+  const evaluator = new Evaluator(secret.alpha)
 
   const mb = (ms: number) => fragment.length / ms / 1000
-  const samples = {
-    tag: [],
-    hashAndTag: [],
-    sha256: [],
-    prove: [],
-    single: [],
-    batched: [],
-    oneWrong: [],
-    rsaTag: [],
-    rsaProve: [],
-    rsaVerify: [],
-  } as Record<string, number[]>
-  let verdictsRight = !rsa.verifyWrong()
-  const warmUpCount = 1
-  for (let round = 0; round < roundCount + warmUpCount; round++) {
-    const stripe = round % stripeCount
-    const times = {
-      tag: mb(processorMs(() => tagger.tagFragment(fragment, place(stripe)))),
-      hashAndTag: mb(
-        processorMs(() => {
-          blake3(fragment)
-          tagger.tagFragment(fragment, place(stripe))
-        }),
-      ),
+  const right = (verdict: boolean) => {
+    if (!verdict) throw new Error('a verdict is wrong')
+  }
+  right(!rsa.verifyWrong())
+  let roundIndex = 0
+  const round = (): AuditTimes => {
+    const at = place(roundIndex++ % stripeCount)
+    const evaluate = () => {
+      for (let block = 0; block < blocks; block++) {
+        evaluator.evaluate(fragment.subarray(block * size, (block + 1) * size))
+      }
+    }
+    const hashAndTag = () => {
+      blake3(fragment)
+      tagger.tagFragment(fragment, at)
+    }
+    const oneWrong = () => right(verifyBatch(withOneWrong).every(({ ok }, i) => ok === (i !== minerCount >> 1)))
+    return {
+      kernel: mb(processorMs(evaluate)),
+      tag: mb(processorMs(() => tagger.tagFragment(fragment, at))),
+      hashAndTag: mb(processorMs(hashAndTag)),
       sha256: mb(processorMs(() => sha256(fragment))),
-      prove: processorMs(() => prove(claims[0]!.challenge)),
-      single: processorMs(() => {
-        verdictsRight &&= verify(claims[round % minerCount]!).ok
-      }),
-      batched:
-        processorMs(() => {
-          verdictsRight &&= verifyBatch(claims).every(({ ok }) => ok)
-        }) / minerCount,
-      oneWrong:
-        processorMs(() => {
-          verdictsRight &&= verifyBatch(withOneWrong).every(({ ok }, i) => ok === (i !== minerCount >> 1))
-        }) / minerCount,
+      prove: processorMs(() => prove(challenge)),
+      verifySingle: processorMs(() => right(verify(single).ok)),
+      verifyBatched: processorMs(() => right(verifyBatch(claims).every(({ ok }) => ok))) / minerCount,
+      verifyBatchedOneWrong: processorMs(oneWrong) / minerCount,
       rsaTag: rsa.taggedBytes / processorMs(() => rsa.tag()) / 1000,
       rsaProve: processorMs(() => rsa.prove()),
-      rsaVerify: processorMs(() => {
-        verdictsRight &&= rsa.verify()
-      }),
+      rsaVerify: processorMs(() => right(rsa.verify())),
     }
-    if (round < warmUpCount) continue
-    for (const [name, value] of Object.entries(times)) samples[name]!.push(value)
   }
   return {
-    proofBytes: claims[0]!.proof.length,
+    proofBytes: single.proof.length,
     tagBytesPerFragment: blocks * TAG_BYTES,
     fragmentBytes: fragment.length,
-    tag: spread(samples['tag']!, true),
-    hashAndTag: spread(samples['hashAndTag']!, true),
-    sha256: spread(samples['sha256']!, true),
-    prove: spread(samples['prove']!, false),
-    verifySingle: spread(samples['single']!, false),
-    verifyBatched: spread(samples['batched']!, false),
-    verifyBatchedOneWrong: spread(samples['oneWrong']!, false),
-    rsaTag: spread(samples['rsaTag']!, true),
-    rsaProve: spread(samples['rsaProve']!, false),
-    rsaVerify: spread(samples['rsaVerify']!, false),
     rsaProofBytes: rsa.proofBytes,
-    verdictsRight,
+    checksum: sha256(concatBytes(tags[0]!, single.proof)).toHex(),
+    round,
   }
 }
 
 if (import.meta.main) {
   const [sectors, challenged, miners, rounds] = [2, 3, 4, 5].map((i) => process.argv[i]) as (string | undefined)[]
   const params = { chainId: 1, sectorCount: Number(sectors ?? 32_768), challengedCount: Number(challenged ?? 100) }
-  const result = benchAudit(params, Number(miners ?? 100), Number(rounds ?? 5))
-  const line = (name: string, { best, median, worst }: Spread, unit: string) =>
-    process.stdout.write(
-      `${name.padEnd(48)}${[best, median, worst].map((n) => n.toFixed(1).padStart(9)).join('')}  ${unit}\n`,
+  const minerCount = Number(miners ?? 100)
+  const bench = benchAudit(params, minerCount)
+  bench.round() // to warm up
+  const all = Array.from({ length: Number(rounds ?? 5) }, () => bench.round())
+  const line = (name: string, unit: string, pick: (times: AuditTimes) => number) => {
+    const values = all.map(pick).toSorted((a, b) => a - b)
+    const shown = [values[0]!, values[values.length >> 1]!, values.at(-1)!].map((value) =>
+      value.toFixed(2).padStart(10),
     )
-  process.stdout.write(`S = ${params.sectorCount}, c = ${params.challengedCount}; proof ${result.proofBytes} bytes, `)
-  process.stdout.write(`tags ${result.tagBytesPerFragment} bytes for a fragment of ${result.fragmentBytes}\n`)
-  process.stdout.write(`${''.padEnd(48)}     best   median    worst\n`)
-  line('tag', result.tag, 'MB of fragments / s')
-  line('hash (BLAKE3) and tag', result.hashAndTag, 'MB of fragments / s')
-  line('SHA-256', result.sha256, 'MB of fragments / s')
-  line('prove', result.prove, 'ms')
-  line('verify, one alone', result.verifySingle, 'ms')
-  line(`verify, each of ${miners ?? 100} in a batch`, result.verifyBatched, 'ms')
-  line('  with one wrong among them', result.verifyBatchedOneWrong, 'ms')
-  process.stdout.write(`tags of RSA, 2048 bits, 7 KiB a block; proof ${result.rsaProofBytes} bytes\n`)
-  line('tag', scaled(result.rsaTag, 1000), 'kB of blocks / s')
-  line('prove', result.rsaProve, 'ms')
-  line('verify', result.rsaVerify, 'ms')
-  if (!result.verdictsRight) process.stdout.write('WRONG VERDICTS\n')
+    process.stdout.write(`${name.padEnd(48)}${shown.join('')}  ${unit}\n`)
+  }
+  process.stdout.write(`S = ${params.sectorCount}, c = ${params.challengedCount}; proof ${bench.proofBytes} bytes, `)
+  process.stdout.write(`tags ${bench.tagBytesPerFragment} bytes for a fragment of ${bench.fragmentBytes}\n`)
+  process.stdout.write(`${''.padEnd(48)}     least    median      most\n`)
+  line('kernel: F(α) alone', 'MB of fragments / s', ({ kernel }) => kernel)
+  line('  to SHA-256', '×', ({ kernel, sha256: reference }) => kernel / reference)
+  line('tag', 'MB of fragments / s', ({ tag }) => tag)
+  line('  to SHA-256', '×', ({ tag, sha256: reference }) => tag / reference)
+  line('hash (BLAKE3) and tag', 'MB of fragments / s', ({ hashAndTag }) => hashAndTag)
+  line('SHA-256', 'MB of fragments / s', ({ sha256: rate }) => rate)
+  line('prove', 'ms', ({ prove }) => prove)
+  line('verify, one alone', 'ms', ({ verifySingle }) => verifySingle)
+  line(`verify, each of ${minerCount} different ones in a batch`, 'ms', ({ verifyBatched }) => verifyBatched)
+  line('  with one wrong among them', 'ms', ({ verifyBatchedOneWrong }) => verifyBatchedOneWrong)
+  process.stdout.write(`tags of RSA, 2048 bits, 7 KiB a block; proof ${bench.rsaProofBytes} bytes\n`)
+  line('tag', 'kB of blocks / s', ({ rsaTag }) => rsaTag * 1000)
+  line('prove', 'ms', ({ rsaProve }) => rsaProve)
+  line('verify', 'ms', ({ rsaVerify }) => rsaVerify)
 }

@@ -1,6 +1,6 @@
 /**
- *     npm run bench -- [kernel] [frames] [ledger] [s3] [--size tiny|small|full] [--json FILE] [--limit SECONDS]
- *                      [--only TEXT] [--profile FOLDER]
+ *     npm run bench -- [kernel] [frames] [ledger] [podr2] [consensus] [s3] [--size tiny|small|full] [--json FILE]
+ *                      [--limit SECONDS] [--only TEXT] [--profile FOLDER]
  *
  * Progress goes to standard error, tables to standard output. Ctrl-C ends it, and what it started.
  */

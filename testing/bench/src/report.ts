@@ -7,7 +7,7 @@ export type Size = 'tiny' | 'small' | 'full'
 /** One line of a report. */
 export interface Row {
   readonly name: string
-  readonly unit: Series['unit']
+  readonly unit: Series['unit'] | 'ms'
   /** By round. */
   readonly values: readonly number[]
   readonly spread: Spread

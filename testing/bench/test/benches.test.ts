@@ -34,6 +34,17 @@ describe('a tiny run', () => {
     assert.deepEqual([...frames.skipped, ...ledger.skipped], [])
   })
 
+  it('of proofs has right verdicts, and a row beside SHA-256 and RSA for each step', async (t) => {
+    const report = await bench('podr2', t.signal)
+    const names = report.rows.map(({ name }) => name)
+    for (const step of ['tag', 'prove', 'verify'])
+      assert.ok(names.some((name) => name.startsWith(step)) && names.includes(`${step} by RSA`))
+    assert.ok(report.rows.every(({ unit, ratios, name }) => unit === 'ms' || name === 'SHA-256' || ratios['SHA-256']))
+    assert.match(report.notes[0]!, /a proof has 128 bytes/)
+    // Aims are for the blocks of main networks.
+    assert.deepEqual(report.targets, [])
+  })
+
   it('writes its report as JSON, and refuses what it does not know', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'bench-test-'))
     try {
