@@ -29,7 +29,9 @@ export function moduleChain(client: ChainClient): WorkerChain {
 
     async epoch() {
       const { params } = client
-      const [genesis, latest] = await Promise.all([client.block(0n), client.block(await client.blockNumber())])
+      // One after the other: a promise that nobody waits for yet must not fail, or an outage ends the process.
+      const number = await client.blockNumber()
+      const [genesis, latest] = await Promise.all([client.block(0n), client.block(number)])
       if (!genesis || !latest) throw new Error('the chain has no blocks')
       const ms = (latest.timestampSeconds - genesis.timestampSeconds) * 1000n
       return ms / BigInt(params.slotMs * params.slotsPerEpoch)
