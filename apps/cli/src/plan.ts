@@ -56,6 +56,14 @@ export function parsePrivateKey(text: string, from: string): Uint8Array {
   return hexToBytes(text)
 }
 
+/** @throws CliError BAD_SETTING */
+export function optionalAddress(name: string, value: string | undefined): Address | undefined {
+  if (value === undefined || value === '') return undefined
+  if (!/^0x[0-9a-fA-F]{40}$/.test(value))
+    throw new CliError('BAD_SETTING', `--${name}: "${value}" is not an address`, 'An address is 0x and 40 hex digits.')
+  return value as Address
+}
+
 /** Which storage class so many miners can carry. */
 export function classFor(miners: number, params: Params = preset('dev')): 'standard' | 'light' {
   return miners >= params.classes.standard.seatCount ? 'standard' : 'light'

@@ -3,8 +3,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import { readGenesis } from '@cumulus/execution'
 import { CliError, parseCall } from '../src/command.ts'
-import { isStarted, up } from '../src/commands/up.ts'
+import { isStarted, up, validatorCount } from '../src/commands/up.ts'
 import { createLocalNetwork, readPlan } from '../src/local-plan.ts'
 import { NetworkFolder } from '../src/network-folder.ts'
 import { startDetached, stopProcesses } from '../src/processes.ts'
@@ -36,6 +37,50 @@ describe('a local network one of whose processes cannot start', () => {
       )
     } finally {
       await stopProcesses((await readPlan(folder))!.processes, { graceMs: 5_000 })
+    }
+  })
+})
+
+describe('how many validators a local network has', () => {
+  const call = (...args: string[]) => parseCall(up.settings, args, {})
+  const count = (...args: string[]) => validatorCount(call(...args).settings as Parameters<typeof validatorCount>[0])
+
+  it('is four, or one where all roles share a process, unless it is said', () => {
+    assert.equal(count(), 4)
+    assert.equal(count('--lite'), 1)
+    assert.equal(count('--lite', '--validators', '4'), 4)
+    for (const number of [1, 4, 5, 6, 7, 8, 9, 10, 11]) assert.equal(count('--validators', `${number}`), number)
+  })
+
+  it('is not two or three: those stop when one does; nothing is made', async () => {
+    for (const number of [2, 3]) {
+      const path = join(dir, `of-${number}`)
+      const { settings } = call('--validators', `${number}`, '--dir', path)
+      await assert.rejects(
+        async () => up.run({ settings, positionals: [], signal: new AbortController().signal }),
+        (error) => error instanceof CliError && error.code === 'BAD_SETTING' && /4 to 11/.test(error.next!),
+      )
+      assert.equal(await readPlan(new NetworkFolder(path)), undefined)
+    }
+    for (const number of [0, 12]) assert.throws(() => call('--validators', `${number}`), /--validators: "\d+" is not/)
+  })
+
+  it('is as many members of a committee, with keys and ports of their own', async () => {
+    for (const validators of [5, 11]) {
+      const folder = new NetworkFolder(join(dir, `committee-${validators}`))
+      const sizes = { validators, miners: 3, space: 128 * 2 ** 20 }
+      const plan = await createLocalNetwork(folder, { ...sizes, lite: false, s3Port: 0, rpcPort: 0, preset: 'minimal' })
+      assert.equal(plan.validators.length, validators)
+      assert.equal(plan.processes.filter(({ role }) => role === 'validator').length, validators)
+      const { committee } = await readGenesis(folder.genesisFile)
+      assert.deepEqual(
+        committee!.members.map(({ account, address }) => ({ account, address })),
+        plan.validators.map(({ account, address }) => ({ account, address })),
+      )
+      for (const key of ['peerKey', 'blsKey'] as const)
+        assert.equal(new Set(committee!.members.map((member) => member[key])).size, validators)
+      const ports = plan.processes.flatMap((entry) => Object.values(entry.ports))
+      assert.equal(new Set(ports).size, ports.length)
     }
   })
 })

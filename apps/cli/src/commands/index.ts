@@ -91,6 +91,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./miner.ts')).minerClaim,
   },
   {
+    name: 'miner beneficiary',
+    summary: 'Shows or changes who is paid what a miner claims.',
+    load: async () => (await import('./miner.ts')).minerBeneficiary,
+  },
+  {
     name: 'miner stake',
     summary: "Adds to a miner's stake, or pays its debts.",
     load: async () => (await import('./miner.ts')).minerStake,

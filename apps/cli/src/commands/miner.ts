@@ -3,6 +3,7 @@ import { usableUnits } from '@cumulus/store'
 import { accountSettings, formatTokens, openAccount, openAccounts, parseTokens } from '../chain-access.ts'
 import { CliError, command, formatBytes } from '../command.ts'
 import { type MinerReport, reportMiner } from '../miner-report.ts'
+import { optionalAddress } from '../plan.ts'
 import { bold, green, red, renderTable, yellow } from '../table.ts'
 
 export const minerStatus = command({
@@ -138,6 +139,27 @@ export const minerSpace = command({
         `${name}: ${size(units.declared)} declared, ${size(used)} in use, stake ${formatTokens(BigInt(stake))}`,
       )
     }
+    return 0
+  },
+})
+
+export const minerBeneficiary = command({
+  name: 'miner beneficiary',
+  summary: 'Shows or changes who is paid what a miner claims.',
+  about: [
+    'Rewards that are not claimed yet go to the new one too. The stake comes back to the account of the miner in any case.',
+    "The miner's own setting of this name is for its first registration only.",
+  ].join('\n'),
+  settings: { ...accountSettings, set: { kind: 'text', help: 'address that is paid from now on' } },
+  examples: ['cumulus miner beneficiary --name miner-01 --set 0x52908400098527886E0F7030069857D2E4169EE7'],
+  async run({ settings, signal }) {
+    // Before anything is sent.
+    const wanted = optionalAddress('set', settings.set)
+    const access = await openAccount(settings, 'miner', signal)
+    if (wanted !== undefined) await access.chain.send('Miners', 'setBeneficiary', [wanted], { signal })
+    const { name, beneficiary } = await reportMiner(access)
+    if (settings.json) console.log(JSON.stringify({ name, beneficiary }))
+    else console.log(`${name}: what it claims is paid to ${beneficiary}`)
     return 0
   },
 })

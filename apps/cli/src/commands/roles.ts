@@ -1,13 +1,12 @@
 import type { GatewayConfig } from '@cumulus/gateway'
 import { preset } from '@cumulus/params'
 import { type RoleContext, readSettings, type Settings, type SettingsSpec } from '@cumulus/service'
-import type { Address } from '@cumulus/types'
 import type { ValidatorConfig } from '@cumulus/validator'
 import { parseTokens } from '../chain-access.ts'
 import { CliError, command } from '../command.ts'
 import { readPlan } from '../local-plan.ts'
 import { NetworkFolder } from '../network-folder.ts'
-import { addressOf, readKeyFile } from '../plan.ts'
+import { addressOf, optionalAddress, readKeyFile } from '../plan.ts'
 import { gatewaySettings, minerSettings, teeWorkerSettings, validatorSettings } from '../role-settings.ts'
 import { type RoleStarter, runRole } from '../run-role.ts'
 
@@ -30,8 +29,18 @@ export const validator = command({
 export const miner = command({
   name: 'miner',
   summary: 'Runs a miner: keeps fragments for pay.',
-  about:
-    'Registers on chain with stake from its account, then serves every gateway of the register. It dials them: no\nport need be open. Space is declared, and unproven until proofs of idle space exist.',
+  about: [
+    'Registers on chain with stake from its account, then serves every gateway of the register. It dials them: no',
+    'port need be open. Space is declared, and unproven until proofs of idle space exist.',
+    '',
+    'What it keeps earns once a TEE worker has tagged it and its proofs pass. While it runs:',
+    '  cumulus miner status        how it stands, what is wrong, and what to do',
+    '  cumulus miner reward        what it has earned: free, coming free, paid',
+    '  cumulus miner claim         pays what is free to its beneficiary',
+    '  cumulus miner beneficiary   shows or changes who that is',
+    '  cumulus miner stake         adds to its stake, or pays its debts',
+    '  cumulus miner space         shows or changes the space it declares',
+  ].join('\n'),
   settings: minerSettings,
   examples: [
     'cumulus miner --dir /data/miner --space 1TiB --key-file miner.key --rpc http://127.0.0.1:8545 --preset dev',
@@ -232,11 +241,4 @@ function gatewayStarter(settings: Settings<typeof gatewaySettings>): RoleStarter
     const { startGateway } = await import('@cumulus/gateway')
     return startGateway(gatewayConfig(settings, await readKeyFile(settings.keyFile)), context)
   }
-}
-
-function optionalAddress(name: string, value: string | undefined): Address | undefined {
-  if (value === undefined || value === '') return undefined
-  if (!/^0x[0-9a-fA-F]{40}$/.test(value))
-    throw new CliError('BAD_SETTING', `--${name}: "${value}" is not an address`, 'An address is 0x and 40 hex digits.')
-  return value as Address
 }

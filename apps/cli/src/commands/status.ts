@@ -162,7 +162,7 @@ function sayingOf(entry: ProcessReport): string {
   return parts.join(', ')
 }
 
-interface AuditStatus {
+export interface AuditStatus {
   readonly tagBacklog: number
   readonly lastPassedEpoch: string | null
   readonly failedInRow?: number
@@ -171,7 +171,7 @@ interface AuditStatus {
 }
 
 /** What a miner proves and earns. */
-function auditLine(audit: AuditStatus | undefined): string[] {
+export function auditLine(audit: AuditStatus | undefined): string[] {
   if (!audit) return []
   const { tagBacklog, lastPassedEpoch, failedInRow = 0, missedInRow = 0, rewards } = audit
   const parts = [lastPassedEpoch === null ? 'no proof yet' : `last proof in epoch ${lastPassedEpoch}`]

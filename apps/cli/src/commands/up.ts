@@ -70,14 +70,7 @@ export const up = command({
     }
     let plan = await readPlan(folder)
     if (!plan) {
-      const validators = settings.validators ?? (settings.lite ? 1 : 4)
-      if (validators === 2 || validators === 3) {
-        throw new CliError(
-          'BAD_SETTING',
-          `--validators: ${validators} validators all have to agree, and stop when one of them does`,
-          `Choose ${VALIDATOR_COUNTS}.`,
-        )
-      }
+      const validators = validatorCount(settings)
       say(
         `Making a local network of ${validators === 1 ? 'one validator' : `${validators} validators`} and ${settings.miners} miners with ${formatBytes(settings.space)} each in ${folder.path}`,
       )
@@ -143,6 +136,17 @@ export const up = command({
     return 0
   },
 })
+
+/** @throws CliError BAD_SETTING */
+export function validatorCount({ validators, lite }: { validators: number | undefined; lite: boolean }): number {
+  const count = validators ?? (lite ? 1 : 4)
+  if (count !== 2 && count !== 3) return count
+  throw new CliError(
+    'BAD_SETTING',
+    `--validators: ${count} validators all have to agree, and stop when one of them does`,
+    `Choose ${VALIDATOR_COUNTS}.`,
+  )
+}
 
 /** Starts every process of the plan that does not run. Pids are written down before anything else is waited for. */
 async function startMissing(
