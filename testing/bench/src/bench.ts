@@ -10,6 +10,8 @@ export interface BenchContext {
   readonly profileFolder?: string
   /** Only cases whose name holds this text, references included. */
   readonly only?: string
+  /** Of S3: nothing but what tagging costs. */
+  readonly tagging?: boolean
 }
 
 export type Bench = (context: BenchContext) => Promise<BenchReport>

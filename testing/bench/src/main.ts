@@ -1,6 +1,6 @@
 /**
  *     npm run bench -- [kernel] [frames] [ledger] [podr2] [consensus] [s3] [--size tiny|small|full] [--json FILE]
- *                      [--limit SECONDS] [--only TEXT] [--profile FOLDER]
+ *                      [--limit SECONDS] [--only TEXT] [--tagging] [--profile FOLDER]
  *
  * Progress goes to standard error, tables to standard output. Ctrl-C ends it, and what it started.
  */
@@ -28,7 +28,8 @@ try {
 }
 
 async function main(argv: readonly string[]): Promise<void> {
-  const { names, size, json, limitSeconds, only, profileFolder } = readArguments(argv)
+  const { names, size, json, limitSeconds, ...rest } = readArguments(argv)
+  const { profileFolder } = rest
   if (profileFolder) await mkdir(profileFolder, { recursive: true })
   const machine = describeMachine()
   const startedAt = new Date().toISOString()
@@ -39,7 +40,7 @@ async function main(argv: readonly string[]): Promise<void> {
   const reports: BenchReport[] = []
   for (const name of names) {
     const progress = (line: string) => process.stderr.write(`${name}: ${line}\n`)
-    const report = await benches[name]!({ size, signal: interrupted.signal, deadlineMs, progress, profileFolder, only })
+    const report = await benches[name]!({ size, signal: interrupted.signal, deadlineMs, progress, ...rest })
     process.stdout.write(renderReport(report))
     reports.push(report)
     const file: ReportFile = {
@@ -68,6 +69,7 @@ function readArguments(argv: readonly string[]) {
     json: values.json,
     limitSeconds,
     only: values.only,
+    tagging: values.tagging,
     profileFolder: values.profile && resolve(values.profile),
   }
 }
@@ -83,6 +85,7 @@ function parseCommandLine(argv: readonly string[]) {
         limit: { type: 'string' },
         only: { type: 'string' },
         profile: { type: 'string' },
+        tagging: { type: 'boolean' },
       },
     })
   } catch (error) {

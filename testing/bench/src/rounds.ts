@@ -21,6 +21,8 @@ export interface Case {
   /** Not measured. */
   prepare?(round: number): Promise<void> | void
   run(round: number, signal: AbortSignal): Promise<Work>
+  /** Not measured, but CPU counts until it returns. Default: waits `settleMs`. */
+  settle?(signal: AbortSignal): Promise<void>
 }
 
 /** All that was measured of one case. Arrays are by round. */
@@ -62,7 +64,7 @@ export async function runRounds(cases: readonly Case[], init: RoundsInit): Promi
       init.progress(`time limit: ${round} of ${init.rounds} rounds`)
       break
     }
-    for (const [i, { name, unit, groups, prepare, run }] of cases.entries()) {
+    for (const [i, { name, unit, groups, prepare, run, settle }] of cases.entries()) {
       init.signal.throwIfAborted()
       await prepare?.(round)
       init.progress(`round ${round + 1} of ${init.rounds}: ${name} …`)
@@ -70,7 +72,7 @@ export async function runRounds(cases: readonly Case[], init: RoundsInit): Promi
       const caseStartMs = performance.now()
       const work = await run(round, init.signal)
       const seconds = (performance.now() - caseStartMs) / 1000
-      await sleep(init.settleMs, undefined, { signal: init.signal })
+      await (settle?.(init.signal) ?? sleep(init.settleMs, undefined, { signal: init.signal }))
       const after = init.meter.read()
       const value = (unit === 'MB/s' ? work.bytes / 1e6 : work.operations) / seconds
       series[i]!.values.push(value)

@@ -13,7 +13,7 @@ import { inFlight, ObjectClient } from '../object-client.ts'
 import { Pattern } from '../pattern.ts'
 import { CpuMeter, memoryHighWater } from '../process-usage.ts'
 import { type BenchReport, type Row, rowsOf, target } from '../report.ts'
-import { type Case, formatNumber, runRounds } from '../rounds.ts'
+import { type Case, formatNumber, type RoundsInit, runRounds, spreadOf } from '../rounds.ts'
 
 const run = promisify(execFile)
 
@@ -37,6 +37,10 @@ const sizes = {
 }
 
 const COPY = 'cp and fsync'
+const PUT_UNSIGNED = 'PUT big, unsigned'
+const SEGMENT_BYTES = 32 * MIB
+/** For the tags of one object to be made, checked and confirmed. */
+const TAGGED_SECONDS_MAX = 300
 const FILES = 'write and fsync'
 
 /**
@@ -126,6 +130,20 @@ async function measure(stage: Stage): Promise<BenchReport> {
       }
     }
     const big = await bigCases(stage, clients)
+    if (context.tagging) {
+      const put = big.healthy.find(({ name }) => name === PUT_UNSIGNED)!
+      const { rows: both, note } = await measureTagging(put, stage, { ...init, rounds })
+      return {
+        bench: 's3',
+        size,
+        seconds: 0,
+        rows: both,
+        targets: [],
+        memoryHighWater: memory,
+        skipped: [],
+        notes: [...notes, note],
+      }
+    }
     const small = smallCases(stage, clients)
     await phase(wanted(big.healthy))
     if (rows.length > 0) lookAtMemory('after the big objects')
@@ -396,6 +414,81 @@ async function writtenShare(adminPort: number | undefined): Promise<number> {
   const response = await fetch(`http://127.0.0.1:${adminPort}/status`, { signal: AbortSignal.timeout(20_000) })
   const { units } = (await response.json()) as { units: { written: number; declared: number } }
   return units.written / units.declared
+}
+
+/**
+ * The same object put while the TEE worker works, its time counted until every miner has confirmed all tags; and after
+ * kill -9 of the worker, counted for as long.
+ */
+async function measureTagging(
+  put: Case,
+  { network, context }: Stage,
+  init: RoundsInit,
+): Promise<{ rows: Row[]; note: string }> {
+  const [worker] = network.processes('tee-worker')
+  const waitedMs: number[] = []
+  let before = 0
+  const tagged: Case = {
+    ...put,
+    name: 'PUT big, tagged',
+    references: [],
+    prepare: async (round) => {
+      await put.prepare?.(round)
+      before = (await statusOf<WorkerStatus>(worker!)).tagged
+    },
+    settle: async (signal) => {
+      const startMs = performance.now()
+      await allTagged(network, before + Math.floor(sizes[context.size].bigBytes / SEGMENT_BYTES), signal)
+      waitedMs.push(performance.now() - startMs)
+    },
+  }
+  const untagged: Case = {
+    ...put,
+    name: 'PUT big, TEE worker gone',
+    references: [],
+    settle: (signal) => sleep(spreadOf(waitedMs).median, undefined, { signal }),
+  }
+  const rows = rowsOf(await runRounds([tagged], init))
+  await network.kill([worker!])
+  rows.push(...rowsOf(await runRounds([untagged], init)))
+  network.assertRunning([worker!])
+  const cost = (group: string) => formatNumber(rows[0]!.cpu!.groups[group]! - rows[1]!.cpu!.groups[group]!)
+  const groups = ['taggers', 'miners', 'validators', 'gateway'].map((group) => `${group} ${cost(group)}`)
+  const seconds = formatNumber(spreadOf(waitedMs).median / 1000)
+  return {
+    rows,
+    note: `tagging costs, in CPU s/GB of objects, with less without: ${groups.join(', ')}; all tags were confirmed ${seconds} s after the answer, and audits of that time are in both`,
+  }
+}
+
+interface WorkerStatus {
+  readonly tagged: number
+  readonly tagBacklog: number
+  readonly undelivered: number
+}
+
+/** @throws BenchError OUT_OF_TIME */
+async function allTagged(network: LocalNetwork, least: number, signal: AbortSignal): Promise<void> {
+  const [worker] = network.processes('tee-worker')
+  const giveUpAtMs = performance.now() + TAGGED_SECONDS_MAX * 1000
+  for (;;) {
+    const { tagged, tagBacklog, undelivered } = await statusOf<WorkerStatus>(worker!)
+    if (tagged >= least && tagBacklog === 0 && undelivered === 0) {
+      const miners = await Promise.all(
+        network.processes('miner').map((entry) => statusOf<{ audit: { tagBacklog: number } }>(entry)),
+      )
+      if (miners.every(({ audit }) => audit.tagBacklog === 0)) return
+    }
+    if (performance.now() > giveUpAtMs) {
+      throw new BenchError('OUT_OF_TIME', `after ${TAGGED_SECONDS_MAX} s, ${tagged} of ${least} stripes are tagged`)
+    }
+    await sleep(200, undefined, { signal })
+  }
+}
+
+async function statusOf<Status>({ ports }: NetworkProcess): Promise<Status> {
+  const response = await fetch(`http://127.0.0.1:${ports['admin']}/status`, { signal: AbortSignal.timeout(20_000) })
+  return (await response.json()) as Status
 }
 
 /** What the processes spend while nobody asks anything. */
