@@ -7,18 +7,31 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { bytesToHex, concatBytes, utf8Encode } from '@cumulus/bytes'
-import { ChainClient } from '@cumulus/chain'
+import { ChainClient, ChainError, type ChainEvent, type EventName } from '@cumulus/chain'
 import { type Codec, ErasureCode } from '@cumulus/erasure'
 import { createGenesis, writeGenesis } from '@cumulus/execution'
-import { registrationMessage } from '@cumulus/ledger/modules'
-import { FrameOp, formatAddress, type Listener, listen, PeerIdentity, type Session } from '@cumulus/network'
-import { minimal, type Params } from '@cumulus/params'
-import { createLogger, type Logger, sleep } from '@cumulus/service'
+import { moduleAbis, registrationMessage } from '@cumulus/ledger/modules'
+import {
+  type FrameMessage,
+  FrameOp,
+  formatAddress,
+  type Listener,
+  listen,
+  NetworkError,
+  type PartialFrame,
+  PeerIdentity,
+  RemoteError,
+  type Session,
+} from '@cumulus/network'
+import type { Params } from '@cumulus/params'
+import { createLogger, type Logger, retry, sleep } from '@cumulus/service'
 import { secp256k1Address, secp256k1PublicKey } from '@cumulus/signature'
 import { encodeDescriptor, fragmentIdOf, type SegmentDescriptor, segmentRoot } from '@cumulus/storage'
 import type { TeeWorkerConfig } from '@cumulus/tee-worker'
 import { type Address, addressFromBytes } from '@cumulus/types'
-import type { RoleJob, RoleReady } from './role-process.ts'
+import { type Abi, decodeErrorResult, type Hex } from 'viem'
+import { proofRules } from './proof-rules.ts'
+import type { RoleJob, RoleMetrics, RoleReady } from './role-process.ts'
 
 /** A segment that was written: all its fragments, for those who want to cheat with them. */
 export interface WrittenStripe {
@@ -32,6 +45,10 @@ export interface WrittenStripe {
 interface Role {
   readonly ports: Readonly<Record<string, number>>
   stop(): Promise<void>
+  /** SIGKILL, and waits until it is gone. */
+  kill(): Promise<void>
+  /** What it counts of itself, as Prometheus has it. */
+  metrics(): Promise<string>
 }
 
 export interface NetworkMiner {
@@ -44,7 +61,7 @@ export interface NetworkMiner {
 
 /** A chain, miners and a TEE worker, each a process, on the tiny rules; the test is the gateway. */
 export class ProofNetwork {
-  readonly params: Params = minimal
+  readonly params: Params = proofRules
   readonly folder: string
   readonly rpc: string[]
   readonly log: Logger
@@ -88,13 +105,20 @@ export class ProofNetwork {
     const allocations = numbers.map((n) => ({ address: addressOf(n), balance: 10n ** 24n }))
     const attestation = { simulated: true, measurements: [] }
     const genesis = join(folder, 'genesis.json')
-    const genesisMs = Date.now()
+    // Chain blocks show whole seconds: so their era is seen exactly.
+    const genesisMs = Math.floor(Date.now() / 1000) * 1000
     await writeGenesis(genesis, createGenesis({ preset: 'minimal', allocations, timeMs: genesisMs, attestation }))
     const config = { dir: join(folder, 'chain'), genesis, rpc: { host: '127.0.0.1', port: 0 }, heartbeatSlots: 1 }
     const validator = await startProcess({ role: 'validator', label: {}, config }, lines)
     const rpc = [`http://127.0.0.1:${validator.ports['rpc']}`]
     const { signal } = stop
-    const observer = await ChainClient.connect({ urls: rpc, privateKey: keyOf(OBSERVER), params: minimal, log, signal })
+    const observer = await ChainClient.connect({
+      urls: rpc,
+      privateKey: keyOf(OBSERVER),
+      params: proofRules,
+      log,
+      signal,
+    })
     const network = new ProofNetwork({ folder, genesisMs, rpc, log, lines, observer, stop, validator })
     try {
       await Promise.all(Array.from({ length: minerCount }, (_, i) => network.#addMiner(i + 1)))
@@ -153,6 +177,12 @@ export class ProofNetwork {
     this.worker = undefined
   }
 
+  /** kill -9. */
+  async killWorker(): Promise<void> {
+    await this.worker?.kill()
+    this.worker = undefined
+  }
+
   async #openGateway(minerCount: number): Promise<void> {
     const { signal } = this.#stop
     const { params, rpc, log } = this
@@ -188,7 +218,7 @@ export class ProofNetwork {
   async write(count: number, className: 'standard' | 'light' = 'standard'): Promise<WrittenStripe[]> {
     const { chain, territory } = this.#gateway!
     const kind = this.params.classes[className]
-    const reserved = await chain.send('Storage', 'reserve', [territory, kind.id, count])
+    const reserved = await patiently(() => chain.send('Storage', 'reserve', [territory, kind.id, count]))
     const { reservation, group, firstStripe } = reserved.events.find(({ name }) => name === 'Reserved')!.args as {
       reservation: bigint
       group: number
@@ -198,7 +228,7 @@ export class ProofNetwork {
     const { dataCount, seatCount, fragmentBytes, codec } = kind
     const code = ErasureCode.create({ dataCount, parityCount: seatCount - dataCount, codec: codec as Codec })
     const written: WrittenStripe[] = []
-    const commits = []
+    const commits: { stripe: number; root: Hex; seats: bigint; signatures: Hex }[] = []
     for (let i = 0; i < count; i++) {
       const data = Array.from({ length: dataCount }, () => new Uint8Array(randomBytes(fragmentBytes)))
       const parity = Array.from({ length: seatCount - dataCount }, () => new Uint8Array(fragmentBytes))
@@ -217,7 +247,7 @@ export class ProofNetwork {
       const meta = encodeDescriptor(descriptor)
       const receipts = await Promise.all(
         fragments.map((body, seat) =>
-          this.session(peerKeys[seat]!).request(FrameOp.put, {
+          this.request(peerKeys[seat]!, FrameOp.put, {
             group,
             stripe,
             seat,
@@ -231,19 +261,21 @@ export class ProofNetwork {
       commits.push({ stripe, root: bytesToHex(root), seats: (1n << BigInt(seatCount)) - 1n, signatures })
       written.push({ group, stripe, root, fragments })
     }
-    await chain.send('Storage', 'commit', [reservation, commits])
+    await patiently(() => chain.send('Storage', 'commit', [reservation, commits]))
     return written
   }
 
   async release(group: number, stripes: number[]): Promise<void> {
-    await this.#gateway!.chain.send('Storage', 'release', [group, stripes])
+    await patiently(() => this.#gateway!.chain.send('Storage', 'release', [group, stripes]))
   }
 
-  /** The test's session with a miner. */
-  session(peerKey: string): Session {
-    const session = this.#sessions.get(peerKey.slice(2))
-    if (!session) throw new Error('this miner is not connected')
-    return session
+  /** Asks a miner, over its next session if the one at hand breaks. */
+  request(peerKey: string, op: FrameOp, message: PartialFrame): Promise<FrameMessage> {
+    return patiently(async () => {
+      const session = this.#sessions.get(peerKey.slice(2))
+      if (!session || session.closeReason) throw new NetworkError('CLOSED', 'this miner is not connected')
+      return await session.request(op, message)
+    })
   }
 
   /** Whether every seat of these stripes has said that it holds their tags. */
@@ -259,10 +291,34 @@ export class ProofNetwork {
     return true
   }
 
-  /** By the clock of this machine. */
-  get era(): bigint {
+  /** Of a chain block, by its own time. Default: the latest. */
+  async era(number?: bigint): Promise<bigint> {
+    const block = await this.observer.block(number ?? (await this.observer.blockNumber()))
+    if (!block) throw new Error(`there is no chain block ${number}`)
     const { slotMs, slotsPerEpoch, epochsPerEra } = this.params
-    return BigInt(Math.floor((Date.now() - this.#genesisMs) / (slotMs * slotsPerEpoch * epochsPerEra)))
+    const elapsedMs = block.timestampSeconds * 1000n - BigInt(this.#genesisMs)
+    return elapsedMs / BigInt(slotMs * slotsPerEpoch * epochsPerEra)
+  }
+
+  /** Everything that the module Audit has told until now, in order. */
+  async audits<Name extends EventName<'Audit'>>(...names: readonly Name[]): Promise<ChainEvent<'Audit', Name>[]> {
+    const head = await this.observer.blockNumber()
+    const stop = new AbortController()
+    const found: ChainEvent<'Audit', Name>[] = []
+    const onProgress = (block: bigint) => {
+      if (block >= head) stop.abort()
+    }
+    try {
+      for await (const event of this.observer.events('Audit', names, {
+        fromBlock: 1n,
+        signal: stop.signal,
+        onProgress,
+      }))
+        found.push(event)
+    } catch (error) {
+      if (!stop.signal.aborted) throw error
+    }
+    return found
   }
 
   /** What a miner last logged of its audits: for who wonders why it failed. */
@@ -271,15 +327,43 @@ export class ProofNetwork {
     return own.slice(-12).join('')
   }
 
+  /**
+   * The name of the error that a transaction was reverted with, in its own chain block: receipts do not tell, and the same call
+   * says something else on the state of now.
+   */
+  async whyReverted(transactionHash: string): Promise<string> {
+    const response = await fetch(this.rpc[0]!, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({
+        jsonrpc: '2.0',
+        id: 1,
+        method: 'debug_traceTransaction',
+        params: [transactionHash, { tracer: 'callTracer' }],
+      }),
+      signal: AbortSignal.timeout(10_000),
+    })
+    const { result } = (await response.json()) as { result: { output: Hex } }
+    return decodeErrorResult({ abi: moduleAbis.Audit.abi as Abi, data: result.output }).errorName
+  }
+
   async record(miner: Address) {
     const [failedInRow, missedInRow, passed, failed, missed] = await this.observer.read('Audit', 'recordOf', [miner])
     return { failedInRow, missedInRow, passed, failed, missed }
   }
 
+  /** Asks until it is so. Who does not get an answer asks again, until the time is up. */
   async until(what: string, condition: () => boolean | Promise<boolean>, seconds = 60): Promise<void> {
     const giveUpAtMs = performance.now() + seconds * 1000
-    while (!(await condition())) {
-      if (performance.now() > giveUpAtMs) throw new Error(`not in ${seconds} s: ${what}`)
+    for (let cause: unknown; ; ) {
+      try {
+        if (await condition()) return
+        cause = undefined
+      } catch (error) {
+        if (!isPassing(error)) throw error
+        cause = error
+      }
+      if (performance.now() > giveUpAtMs) throw new Error(`not in ${seconds} s: ${what}`, { cause })
       // Fifteen processes share the machine: who asks too often makes everybody late.
       await sleep(500)
     }
@@ -305,6 +389,17 @@ function addressOf(n: number): Address {
   return addressFromBytes(secp256k1Address(secp256k1PublicKey(keyOf(n))))
 }
 
+/** What a user would just try again: the call did not happen, or happening twice does no harm. */
+function isPassing(error: unknown): boolean {
+  if (error instanceof NetworkError) return true
+  if (error instanceof RemoteError) return ['CHAIN_UNREACHABLE', 'OVERLOADED'].includes(error.code)
+  return error instanceof ChainError && ['UNREACHABLE', 'BUSY', 'LOST', 'BAD_ANSWER'].includes(error.code)
+}
+
+export function patiently<Value>(attempt: () => Promise<Value>): Promise<Value> {
+  return retry(attempt, { attempts: 6, baseMs: 250, maxMs: 4_000, retriable: isPassing })
+}
+
 const ENTRY = fileURLToPath(new URL('./role-process.ts', import.meta.url))
 /** Of all processes together: for whoever wonders why a test failed. */
 const LINES_MAX = 20_000
@@ -321,7 +416,21 @@ async function startProcess(job: RoleJob, lines: string[]): Promise<Role> {
   const ready = new Promise<RoleReady>((resolve) => child.once('message', (message) => resolve(message as RoleReady)))
   const first = await Promise.race([ready, ended.then(() => undefined)])
   if (!first) throw new Error(`${job.role} did not start:\n${lines.slice(-20).join('')}`)
-  return { ports: first.ports, stop: () => stopProcess(child, ended) }
+  return {
+    ports: first.ports,
+    stop: () => stopProcess(child, ended),
+    kill: async () => {
+      child.kill('SIGKILL')
+      await ended
+    },
+    metrics: async () => {
+      const answer = once(child, 'message')
+      child.send('metrics')
+      const [message] = (await Promise.race([answer, ended])) as [RoleMetrics | number | null]
+      if (typeof message !== 'object' || !message) throw new Error(`${job.role} is gone`)
+      return message.metrics
+    },
+  }
 }
 
 async function stopProcess(child: ChildProcess, ended: Promise<unknown>): Promise<void> {

@@ -1,5 +1,5 @@
 import { bytesToHex, hexToBytes } from '@cumulus/bytes'
-import type { ChainClient } from '@cumulus/chain'
+import type { ChainClient, ChainError } from '@cumulus/chain'
 import {
   blockBytes,
   blockCount,
@@ -13,7 +13,7 @@ import {
 } from '@cumulus/podr2'
 import { sleep } from '@cumulus/service'
 import { seat as seatNumber } from '@cumulus/types'
-import type { WrittenStripe } from './proof-network.ts'
+import { patiently, type WrittenStripe } from './proof-network.ts'
 
 /** What a miner that cheats has in its hands: everything, so that nothing but its will makes it cheat. */
 export interface Loot {
@@ -34,9 +34,22 @@ export interface Loot {
  */
 export type Misdeed = 'drops' | 'borrows' | 'replays' | 'late'
 
+/**
+ * Chain blocks count whole seconds, and a window is over in the second after its last one. The first chain block of that second also
+ * says that nobody has answered: so whoever wants to be told TooLate has to be in it. A transaction shortly before, good
+ * or bad, makes a chain block, and the next empty one waits for a second.
+ */
+const BEFORE_MS = 600
+const LATE_MS = 1_020
+/** Not estimated, which takes time. */
+const LATE_GAS = 3_000_000n
+const ZERO_SEED = `0x${'0'.repeat(64)}` as const
+
 /** A miner that answers challenges in its own way, with the account and the seats of one that did its work before. */
 export class RogueMiner {
   readonly #chain: ChainClient
+  /** Why a transaction was reverted. */
+  readonly #explain: (transactionHash: string) => Promise<string>
   readonly #loot: Loot
   readonly #misdeed: Misdeed
   readonly #dropped: ReadonlySet<string>
@@ -44,8 +57,15 @@ export class RogueMiner {
   /** Codes of what the chain refused. */
   readonly refusals: string[] = []
 
-  constructor(chain: ChainClient, loot: Loot, misdeed: Misdeed, dropped: readonly WrittenStripe[] = []) {
+  constructor(
+    chain: ChainClient,
+    explain: (transactionHash: string) => Promise<string>,
+    loot: Loot,
+    misdeed: Misdeed,
+    dropped: readonly WrittenStripe[] = [],
+  ) {
     this.#chain = chain
+    this.#explain = explain
     this.#loot = loot
     this.#misdeed = misdeed
     this.#dropped = new Set(dropped.map(({ group, stripe }) => `${group}/${stripe}`))
@@ -56,17 +76,30 @@ export class RogueMiner {
     try {
       for await (const event of this.#chain.events('Audit', 'Challenged', { args, signal })) {
         const { seed, entries, deadlineMs } = event.args
-        const proof = await this.#proof(hexToBytes(seed), hexToBytes(entries))
-        if (this.#misdeed === 'late') await sleep(Math.max(0, Number(deadlineMs) - Date.now()) + 3_000, signal)
+        const proof = await patiently(() => this.#proof(hexToBytes(seed), hexToBytes(entries)))
+        const isLate = this.#misdeed === 'late'
+        if (isLate) await this.#beLate(Number(deadlineMs), signal)
+        const init = { signal, gas: isLate ? LATE_GAS : undefined }
         try {
-          await this.#chain.send('Audit', 'submitProof', [seed, entries, 0n, bytesToHex(proof)], { signal })
+          await this.#chain.send('Audit', 'submitProof', [seed, entries, 0n, bytesToHex(proof)], init)
         } catch (error) {
-          this.refusals.push((error as { errorName?: string }).errorName ?? (error as Error).message)
+          signal.throwIfAborted()
+          const { transactionHash, errorName, message } = error as Partial<ChainError> & Error
+          // What is refused before it is sent has no transaction.
+          const why = transactionHash ? await patiently(() => this.#explain(transactionHash)) : errorName
+          this.refusals.push(why ?? message)
         }
       }
     } catch (error) {
       if (!signal.aborted) throw error
     }
+  }
+
+  async #beLate(deadlineMs: number, signal: AbortSignal): Promise<void> {
+    await sleep(Math.max(0, deadlineMs - Date.now() + BEFORE_MS), signal)
+    const nothing = this.#chain.send('Audit', 'submitProof', [ZERO_SEED, '0x', 0n, '0x'], { signal, gas: LATE_GAS })
+    nothing.catch(() => undefined) // it is refused
+    await sleep(Math.max(0, deadlineMs - Date.now() + LATE_MS), signal)
   }
 
   async #proof(seed: Uint8Array, entries: Uint8Array): Promise<Uint8Array> {

@@ -1,8 +1,8 @@
 import { startMiner } from '@cumulus/miner'
-import { minimal } from '@cumulus/params'
 import { createLogger, createMetrics, type RoleContext, type RunningRole } from '@cumulus/service'
 import { startTeeWorker, type TeeWorkerConfig } from '@cumulus/tee-worker'
 import { startValidator, type ValidatorConfig } from '@cumulus/validator'
+import { proofRules } from './proof-rules.ts'
 
 /** What a process of the proof network shall be; as JSON its only argument. The private key is 32 times one byte. */
 export type RoleJob = { readonly label: Readonly<Record<string, number>> } & (
@@ -22,9 +22,14 @@ export interface RoleReady {
   readonly ports: Readonly<Record<string, number>>
 }
 
+/** Sent when the parent asks, with whatever message. */
+export interface RoleMetrics {
+  readonly metrics: string
+}
+
 async function start(job: RoleJob, context: RoleContext): Promise<RunningRole> {
   if (job.role === 'validator') return startValidator(job.config, context)
-  const own = { params: minimal, privateKey: new Uint8Array(32).fill(job.key) }
+  const own = { params: proofRules, privateKey: new Uint8Array(32).fill(job.key) }
   if (job.role === 'miner') return startMiner({ ...job.config, ...own }, context)
   return startTeeWorker({ ...job.config, ...own }, context)
 }
@@ -36,7 +41,9 @@ if (process.send) {
   // A test that died leaves nobody behind.
   process.once('disconnect', () => stop.abort(new Error('the test is gone')))
   const log = createLogger({ name: job.role, level: 'debug', json: true }).child(job.label)
-  const running = await start(job, { signal: stop.signal, log, metrics: createMetrics({ process: false }) })
+  const metrics = createMetrics({ process: false })
+  const running = await start(job, { signal: stop.signal, log, metrics })
+  process.on('message', async () => process.send?.({ metrics: await metrics.metrics() } satisfies RoleMetrics))
   process.send?.({ ports: running.ports } satisfies RoleReady)
   await running.stopped
   process.disconnect?.()
