@@ -91,6 +91,8 @@ export const definition = module({
     /** Miners put out whose seats are not all in `vacant` yet, and the seats that wait for a new miner. */
     putOut: array(address),
     vacant: array(u64),
+    /** By group: a bit for every seat in `vacant`. Its last member is still named, since units of stripes are counted by it. */
+    vacated: dict(u32, u256),
   },
   events: {
     TaggerAssigned: 'event TaggerAssigned(uint32 indexed group, address indexed tagger, uint8 attestation)',

@@ -47,6 +47,12 @@ function findGroup(c: C, classId: number, stripes: number): number | undefined {
   const service = c.ask(miners)
   for (let i = last; i >= 0 && i > last - OPEN_GROUPS_SCANNED_MAX; i--) {
     const id = open.get(i)
+    if (!c.s.groups.at(id).field('open').get()) {
+      // A seat of it has been vacated. The last of the list, which was looked at, takes its place.
+      open.set(i, open.get(open.length() - 1))
+      open.pop()
+      continue
+    }
     if (c.s.groups.at(id).field('stripeCount').get() + stripes > c.params.stripesPerGroup) continue
     if (membersOf(c, id).every((member) => service.canTake(member, stripes))) return id
   }

@@ -78,6 +78,8 @@ export function confirmTags(
   { group, firstStripe, stripes, tagger }: { group: number; firstStripe: number; stripes: bigint; tagger: Address },
 ): { seat: number; count: number } {
   const seat = callersSeat(c, group, account)
+  // Who was put out and has come back is a stranger here: it would be paid for what no challenge asks for.
+  require(((c.s.vacated.get(group) >> BigInt(seat)) & 1n) === 0n, `seat ${seat} of group ${group} is vacant`)
   const word = wordOf(c, firstStripe)
   const current = c.s.groups.at(group).field('tagger').get()
   require(current !== ZERO_ADDRESS && current === tagger, `${tagger} is not the tagger of group ${group}`)
@@ -217,6 +219,10 @@ export function vacateSeats(c: C): void {
     for (let word = 0; word < words; word++) untag(c, { group, seat, word }, account, ALL)
     seats.pop()
     c.s.vacant.push(key)
+    const vacated = c.s.vacated.at(group)
+    vacated.set(vacated.get() | (1n << BigInt(seat)))
+    // Nothing more is written to a group with an empty seat; a reservation takes it from the list of open ones.
+    c.s.groups.at(group).update({ open: false })
     c.emit.SeatVacated(group, seat, account)
   }
 }

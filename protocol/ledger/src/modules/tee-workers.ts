@@ -186,6 +186,16 @@ function workerOf(c: C, account: Address) {
   }
 }
 
+/**
+ * Refuses a second quote in an epoch: each costs every member of the committee 10 ms and a transaction. Leaving and coming
+ * back is no way around it.
+ */
+function requireQuoteDue(c: C, account: Address): void {
+  const { pendingAttestation, pendingSinceEpoch } = c.s.workers.at(account).get()
+  const isFresh = pendingAttestation !== attestationKind.none && pendingSinceEpoch === BigInt(c.block.epoch)
+  require(!isFresh, 'one quote an epoch: the last one was handed in in this one')
+}
+
 /** Refuses a tagger key that does not decode, or whose maker did not prove to know its secret. */
 function requireTaggerKey(c: C, key: Uint8Array): void {
   if (key.length !== TAGGER_KEY_BYTES) throw c.error.BadTaggerKey(`a tagger key has ${TAGGER_KEY_BYTES} bytes`)
@@ -356,6 +366,7 @@ export const teeWorkers = definition
     0,
     (c, attestation, quote, collateral, nonceBlock) => {
       require(registered(c).field('state').get() !== workerState.exiting, 'the worker is leaving')
+      if (attestation !== attestationKind.simulated) requireQuoteDue(c, c.caller)
       attest(c, { attestation, quote, collateral, nonceBlock })
     },
   )
@@ -363,6 +374,7 @@ export const teeWorkers = definition
     const worker = registered(c)
     const { state, groups, leavesAtEpoch } = worker.get()
     if (groups === 0) {
+      requireQuoteDue(c, c.caller)
       leave(c, c.caller)
       return
     }

@@ -6,10 +6,12 @@ import { keccak256 } from '@cumulus/hash'
 import { minimal } from '@cumulus/params'
 import { chal, challengeSeed, decodeEntries, decodeProof, encodeEntries, encodeProof, TAG_BYTES } from '@cumulus/podr2'
 import type { Address } from '@cumulus/types'
+import { module } from '../../src/framework/index.ts'
 import { audit, challengeState, miners, proofFailure, storage, teeWorkers } from '../../src/modules/index.ts'
 import {
   AuditNetwork,
   blockOf,
+  candidate,
   fragmentAt,
   otherWorker,
   placeOf,
@@ -139,6 +141,38 @@ describe('tags', () => {
     network.call(audit, 'reportLoss', [group, 0, 3n], { from: network.members(group)[0]! })
     network.confirm(network.members(group)[0]!, group, stripes)
     assert.equal(credits(), 2n * 360n)
+  })
+})
+
+describe('a miner that was put out and comes back', () => {
+  it('is a stranger in its old groups: it gets no stripes there, and nobody takes its word for tags', () => {
+    const network = new AuditNetwork({ params: small, minerCount: SEATS })
+    network.registerWorker()
+    const territory = network.mint()
+    const { group, stripes } = network.store(2, territory)
+    network.confirmAll({ group, stripes })
+    const one = network.members(group)[0]!
+    network.endHooks([
+      module({ name: 'Probe', address: account(999), storage: {} }).onBlock((c) => {
+        c.ask(miners).putOut(one)
+        c.ask(storage).putOut(one)
+      }),
+    ])
+    network.tick()
+    assert.deepEqual(network.call(storage, 'vacantSeats', [0n, 10n]), [[group], [0]])
+    assert.equal(network.call(storage, 'groupOf', [group]).open, false)
+    network.call(storage, 'release', [group, stripes], { from: owner })
+    network.call(miners, 'exit', [], { from: one })
+    network.registerMiner(one, { units: 100 })
+    assert.throws(() => network.confirm(one, group, stripes), /seat 0 of group \d+ is vacant/)
+    // It is drawn for a new group, where it is challenged for what it is paid for.
+    const next = network.store(2, territory)
+    assert.notEqual(next.group, group)
+    assert.ok(network.members(next.group).includes(one))
+    network.confirmAll(next)
+    assert.equal(network.minerOf(one).taggedUnits, 2)
+    const challenged = [...network.toEpoch(2), ...network.tick()].filter(({ name }) => name === 'Challenged')
+    assert.ok(challenged.some(({ args }) => args['miner'] === one))
   })
 })
 
@@ -303,6 +337,28 @@ describe('a challenge', () => {
 })
 
 describe('a proof', () => {
+  it('brings the candidate of the worker 12 points for each GiB that it stands for', () => {
+    const params = { ...small, unitBytes: 8 * 2 ** 20, stripesPerGroup: 256, reservationStripesMax: 256 }
+    for (const [count, points] of [
+      [10, 0n],
+      [11, 1n],
+      [128, 12n],
+    ] as const) {
+      const network = new AuditNetwork({ params, minerCount: SEATS, units: 200 })
+      network.registerWorker()
+      const stored = network.store(count, network.mint({ stripes: count }))
+      network.confirmAll(stored)
+      network.tick()
+      network.tick()
+      const credit = () => network.call(teeWorkers, 'creditOf', [candidate, 0n])
+      const before = credit()
+      network.answer(network.members(stored.group)[0]!)
+      const events = network.tick()
+      assert.equal(events.filter(({ name }) => name === 'ProofPassed').length, 1)
+      assert.equal(credit() - before, points, `${count} units`)
+    }
+  })
+
   it('that is right passes, and the next challenge is another', () => {
     const { network, one } = challenged()
     const { seed } = network.challengeOf(one)

@@ -234,9 +234,29 @@ describe('the vote on a quote', () => {
     assert.equal(network.call(teeWorkers, 'workerOf', [worker.account]).attestation, attestationKind.tdx)
   })
 
+  it('is asked for once an epoch by a worker: leaving and coming back is no way around it', () => {
+    const { network } = withWorker()
+    const fresh = (n: number) => bytesToHex(hexToBytes(quote).fill(n, 0, 4))
+    const renew = (n: number) => () =>
+      network.call(teeWorkers, 'renew', [attestationKind.sgx, fresh(n), collateral, 0n], { from: worker.account })
+    const exit = () => network.call(teeWorkers, 'exit', [], { from: worker.account })
+    assert.throws(renew(3), /one quote an epoch/)
+    voteAll(network, { ok: false })
+    assert.throws(renew(3), /one quote an epoch/)
+    assert.throws(exit, /one quote an epoch/)
+    network.advance({ epochs: 1 })
+    renew(3)()
+    assert.throws(renew(4), /one quote an epoch/)
+    assert.throws(exit, /one quote an epoch/)
+    network.advance({ epochs: 1 })
+    exit()
+    assert.equal(stateOf(network), workerState.none)
+  })
+
   it('on a bad renewal takes nothing from an attestation that still holds', () => {
     const { network } = withWorker()
     voteAll(network)
+    network.advance({ epochs: 1 })
     const fresh = bytesToHex(hexToBytes(quote).fill(3, 0, 4))
     network.call(teeWorkers, 'renew', [attestationKind.sgx, fresh, collateral, 0n], { from: worker.account })
     assert.equal(stateOf(network), workerState.active)
