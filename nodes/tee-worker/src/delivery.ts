@@ -19,6 +19,8 @@ const PUT_MS = 30_000
 const ROUND_MS = 30_000
 /** From a session to the round for it: whoever restarts dials with many others. */
 const SETTLE_MS = 500
+/** A round asks once for a group, and again after so long: it may take minutes, and tens of thousands of stripes be kept. */
+const GROUP_MS = 10_000
 /** A seat that refuses is asked again later and later. */
 const REFUSED_MS_MIN = 15_000
 const REFUSED_MS_MAX = 10 * 60_000
@@ -96,10 +98,15 @@ export class TagDelivery {
 
   async #round(signal: AbortSignal): Promise<void> {
     const { records, groupOf, log } = this.#parts
+    // Stripes come in the order of their groups.
+    let known: { readonly id: number; readonly group: ChainGroup | undefined; readonly atMs: number } | undefined
     for (const key of records.keptKeys()) {
       if (signal.aborted) return
       try {
-        const group = await groupOf(key.group)
+        if (known?.id !== key.group || performance.now() - known.atMs > GROUP_MS) {
+          known = { id: key.group, group: await groupOf(key.group), atMs: performance.now() }
+        }
+        const { group } = known
         // Another worker tags this group now.
         if (!group) await records.drop(key)
         else await this.deliver(key, group, signal)

@@ -15,6 +15,7 @@ export type {
   CommittedEvent,
   Evidence,
   FollowInit,
+  PendingQuote,
   WorkerChain,
   WorkerRegistration,
   WorkerState,

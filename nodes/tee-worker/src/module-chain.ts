@@ -46,6 +46,12 @@ export function moduleChain(client: ChainClient): WorkerChain {
       return { ...keys, addresses, state, expiresAtEpoch, groups }
     },
 
+    async pendingQuote() {
+      const [quoteHash, attestation, sinceEpoch] = await client.read('TeeWorkers', 'pendingOf', [client.account])
+      if (attestation === attestationKind.none) return undefined
+      return { isWaiting: !isZero(hexToBytes(quoteHash)), sinceEpoch }
+    },
+
     async register({ attestation, quote, collateral, ...entry }) {
       const deposit = client.params.audit.workerDeposit
       const registration = {

@@ -5,7 +5,7 @@ import type { Params } from '@cumulus/params'
 import { type Logger, sleep } from '@cumulus/service'
 import type { Address } from '@cumulus/types'
 import { TeeWorkerError } from './tee-worker-error.ts'
-import type { ChainWorker, Evidence, WorkerChain } from './worker-chain.ts'
+import type { ChainWorker, Evidence, PendingQuote, WorkerChain } from './worker-chain.ts'
 
 export interface RegistrationWish {
   readonly addresses: string
@@ -22,10 +22,14 @@ export type EvidenceSource = () => Promise<Evidence>
 const FEE_RESERVE = 10n ** 16n
 const FUNDS_POLL_MS = 1_000
 const REMINDER_MS = 60_000
+/** An attestation is renewed when less than this share of its longest time is left. */
+const RENEWAL_SHARE = 5n
+/** So long the chain takes votes. */
+const VOTING_ERAS = 2
 
 /**
  * The worker's entry on chain, made or brought up to date. Waits for funds as long as it takes. A new entry with a quote is
- * `pending` until the committee has voted.
+ * `pending` until the committee has voted. Whether its attestation is to be renewed: `isRenewalDue`.
  *
  * @throws TeeWorkerError OTHER_KEY, and what the evidence source throws
  */
@@ -56,11 +60,27 @@ export async function ensureRegistered(
       })
     }
     if (known.addresses !== wish.addresses) await chain.update(wish.addresses)
-    if (known.state === 'expired' || known.state === 'rejected') await chain.renew(await evidence())
   }
   const made = await chain.worker()
   if (!made) throw new Error('the chain forgot a registration that it had confirmed')
   return made
+}
+
+/**
+ * Whether to hand in evidence anew: the attestation ends soon, has ended, was refused, or waits for votes that nobody may cast any
+ * more. While votes are cast for a quote, and in the epoch of the last one, the chain would not take another.
+ */
+export function isRenewalDue(
+  entry: Pick<ChainWorker, 'state' | 'expiresAtEpoch'>,
+  last: PendingQuote | undefined,
+  epoch: bigint,
+  { attestationEpochs, epochsPerEra }: { readonly attestationEpochs: number; readonly epochsPerEra: number },
+): boolean {
+  if (entry.state === 'exiting') return false
+  const isVoting = last?.isWaiting && epoch < last.sinceEpoch + BigInt(VOTING_ERAS * epochsPerEra)
+  if (isVoting || (last && epoch <= last.sinceEpoch)) return false
+  if (entry.state !== 'active') return true
+  return entry.expiresAtEpoch <= epoch + BigInt(attestationEpochs) / RENEWAL_SHARE
 }
 
 async function waitForFunds(chain: WorkerChain, needed: bigint, log: Logger, signal: AbortSignal): Promise<void> {

@@ -30,9 +30,13 @@ export interface FetcherInit {
   readonly hedgeMs?: number
   /** A fragment that takes longer is given up. Default 60 s: 8 MiB at 1.1 Mbit/s. */
   readonly fragmentMs?: number
+  /** A seat that has not shown the descriptor after so long is passed over. Default 5 s. */
+  readonly describeMs?: number
 }
 
 const DESCRIBE_MS = 5_000
+/** Seats asked for the descriptor at once. */
+const DESCRIBING_COUNT = 3
 
 /** Gets k fragments of a stripe from whichever of its seats are there, data seats first, and takes nobody's word for them. */
 export class SegmentFetcher {
@@ -40,12 +44,14 @@ export class SegmentFetcher {
   readonly #log: Logger
   readonly #hedgeMs: number
   readonly #fragmentMs: number
+  readonly #describeMs: number
 
   constructor(components: { sessions: MinerSessions; log: Logger }, init: FetcherInit = {}) {
     this.#sessions = components.sessions
     this.#log = components.log
     this.#hedgeMs = init.hedgeMs ?? 2_000
     this.#fragmentMs = init.fragmentMs ?? 60_000
+    this.#describeMs = init.describeMs ?? DESCRIBE_MS
   }
 
   /**
@@ -69,7 +75,7 @@ export class SegmentFetcher {
     return { descriptor, fragments: await this.#fragments(key, descriptor, seats, signal) }
   }
 
-  /** Seats are asked in turn until one shows the descriptor of this root. */
+  /** A few seats at a time are asked until one shows the descriptor of this root. The others need not answer any more. */
   async #describe(
     { group, stripe }: StripeKey,
     root: Uint8Array,
@@ -77,20 +83,29 @@ export class SegmentFetcher {
     kind: StorageClass,
     signal: AbortSignal,
   ): Promise<SegmentDescriptor | undefined> {
-    for (const { seat, session } of seats) {
-      try {
-        const patience = AbortSignal.any([signal, AbortSignal.timeout(DESCRIBE_MS)])
-        const { meta } = await session.request(FrameOp.describe, { group, stripe, seat }, { signal: patience })
-        const descriptor = decodeDescriptor(meta)
-        if (!equalBytes(segmentRoot(descriptor), root)) throw new Error('the descriptor has another root')
-        // What the root commits to may still be nonsense: then nobody can show anything else either.
-        return isOfClass(descriptor, kind) ? descriptor : undefined
-      } catch (error) {
-        signal.throwIfAborted()
-        this.#log.debug('a seat did not describe a segment', { group, stripe, seat, error })
+    const enough = new AbortController()
+    const running = AbortSignal.any([signal, enough.signal])
+    const waiting = [...seats]
+    let found: SegmentDescriptor | undefined
+    const ask = async (): Promise<void> => {
+      for (let next = waiting.shift(); next && !running.aborted; next = waiting.shift()) {
+        const { seat, session } = next
+        try {
+          const patience = AbortSignal.any([running, AbortSignal.timeout(this.#describeMs)])
+          const { meta } = await session.request(FrameOp.describe, { group, stripe, seat }, { signal: patience })
+          const descriptor = decodeDescriptor(meta)
+          if (!equalBytes(segmentRoot(descriptor), root)) throw new Error('the descriptor has another root')
+          found ??= descriptor
+          enough.abort(new Error('the segment is described'))
+        } catch (error) {
+          if (!running.aborted) this.#log.debug('a seat did not describe a segment', { group, stripe, seat, error })
+        }
       }
     }
-    return undefined
+    await Promise.all(Array.from({ length: DESCRIBING_COUNT }, ask))
+    signal.throwIfAborted()
+    // What the root commits to may still be nonsense: then nobody can show anything else either.
+    return found && isOfClass(found, kind) ? found : undefined
   }
 
   /** k requests at once; one more whenever one fails or is slow. The first k good answers win. */

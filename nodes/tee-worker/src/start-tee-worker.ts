@@ -17,7 +17,7 @@ import { createWorkerMetrics, type WorkerMetrics } from './metrics.ts'
 import { MinerSessions } from './miner-sessions.ts'
 import { moduleChain } from './module-chain.ts'
 import { loadOrMakePowers } from './powers-file.ts'
-import { type EvidenceSource, ensureRegistered } from './registration.ts'
+import { type EvidenceSource, ensureRegistered, isRenewalDue } from './registration.ts'
 import { loadOrSealSeed } from './sealed-key.ts'
 import { SegmentFetcher } from './segment-fetcher.ts'
 import { TagFinder } from './tag-finder.ts'
@@ -67,8 +67,6 @@ const THREADS_MAX = 8
 const SESSIONS_MAX = 4_096
 const SESSIONS_PER_PEER_MAX = 4
 const ENTRY_MS = 15_000
-/** An attestation is renewed when less than this share of its longest time is left. */
-const RENEWAL_SHARE = 5n
 
 /**
  * Starts a TEE worker: unseals or makes its key, listens for miners, registers, and tags what the certified chain commits in
@@ -269,7 +267,7 @@ class TeeWorker implements RunningRole {
       tagBacklog: this.#tagging.backlog,
       undelivered: records.keptCount,
       tagged: records.claimCount,
-      refused: records.refusedCount,
+      refused: records.refusedCounts,
       threads: this.#threads,
     }
   }
@@ -277,14 +275,12 @@ class TeeWorker implements RunningRole {
   health(): HealthReport {
     const state = this.#entry?.state
     const failure = this.#chainFailure as Error | undefined
+    const otherRoots = this.#parts.records.refusedCounts['other-root']
     const checks = [
       { name: 'chain', ok: failure === undefined, detail: failure?.message },
       { name: 'registered', ok: state === 'active' || state === 'exiting', detail: state },
-      {
-        name: 'records',
-        ok: this.#parts.records.refusedCount === 0,
-        detail: `${this.#parts.records.refusedCount} refused`,
-      },
+      // What was committed and is no segment is the fault of whoever committed it. A name with two contents is the chain's.
+      { name: 'records', ok: otherRoots === 0, detail: `${otherRoots} names for which the chain has changed its mind` },
     ]
     return { ok: checks.every(({ ok }) => ok), checks }
   }
@@ -339,15 +335,15 @@ class TeeWorker implements RunningRole {
   /** Keeps the entry known and the attestation in force. */
   async #watch(evidence: EvidenceSource, signal: AbortSignal): Promise<void> {
     const { chain, context, config, records } = this.#parts
-    const lead = BigInt(config.params.audit.attestationEpochs) / RENEWAL_SHARE
+    const { epochsPerEra, audit } = config.params
+    const rules = { epochsPerEra, attestationEpochs: audit.attestationEpochs }
     while (!signal.aborted) {
       try {
         const entry = await chain.worker()
         if (entry) this.#entry = entry
-        const isServing = entry?.state === 'active' || entry?.state === 'expired'
-        if (entry && isServing && entry.expiresAtEpoch <= (await chain.epoch()) + lead) {
+        if (entry && isRenewalDue(entry, await chain.pendingQuote(), await chain.epoch(), rules)) {
           await chain.renew(await evidence())
-          context.log.info('attestation renewed', { before: entry.expiresAtEpoch })
+          context.log.info('attestation handed in anew', { state: entry.state, before: entry.expiresAtEpoch })
         }
         this.#chainFailure = undefined
       } catch (error) {

@@ -48,6 +48,7 @@ export class TagRecords {
   readonly #meta: Table
   /** Claims on their way to disk, by key. */
   readonly #writing = new Map<string, Promise<void>>()
+  readonly #refusedCounts: Record<Refusal, number> = { 'other-root': 0, inconsistent: 0 }
   #outboxBytes = 0
 
   private constructor(database: Database) {
@@ -58,6 +59,7 @@ export class TagRecords {
     this.#delivered = database.table('delivered')
     this.#meta = database.table('meta')
     for (const { value } of this.#outbox.range()) this.#outboxBytes += value.length
+    for (const { value } of this.#refused.range()) this.#refusedCounts[utf8Decode(value) as Refusal]++
   }
 
   /**
@@ -104,12 +106,15 @@ export class TagRecords {
     return value && (utf8Decode(value) as Refusal)
   }
 
-  refuse(key: StripeKey, reason: Refusal): Promise<void> {
-    return this.#refused.put(encodeKey(key), utf8Encode(reason))
+  async refuse(key: StripeKey, reason: Refusal): Promise<void> {
+    const before = this.refusal(key)
+    await this.#refused.put(encodeKey(key), utf8Encode(reason))
+    if (before) this.#refusedCounts[before]--
+    this.#refusedCounts[reason]++
   }
 
-  get refusedCount(): number {
-    return this.#refused.count
+  get refusedCounts(): Readonly<Record<Refusal, number>> {
+    return this.#refusedCounts
   }
 
   /** Keeps tags until every seat has taken them. */

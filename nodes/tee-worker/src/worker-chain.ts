@@ -13,6 +13,8 @@ export interface WorkerChain {
   epoch(): Promise<bigint>
   /** The own entry in the register, as the latest block has it. */
   worker(): Promise<ChainWorker | undefined>
+  /** The last quote that was handed in; undefined if there was none. */
+  pendingQuote(): Promise<PendingQuote | undefined>
   register(entry: WorkerRegistration): Promise<void>
   update(addresses: string): Promise<void>
   renew(evidence: Evidence): Promise<void>
@@ -45,6 +47,13 @@ export interface ChainWorker {
   readonly state: WorkerState
   readonly expiresAtEpoch: bigint
   readonly groups: number
+}
+
+export interface PendingQuote {
+  /** Whether it still waits for votes. */
+  readonly isWaiting: boolean
+  /** When it was handed in. Votes are taken for two eras, and another quote not in the same epoch. */
+  readonly sinceEpoch: bigint
 }
 
 /** How the process proves what it is. */

@@ -17,8 +17,8 @@ export interface AttestationVoterInit {
   readonly chain: ChainClient
   readonly log: Logger
   readonly signal: AbortSignal
-  /** Default: the next block. */
-  readonly fromBlock?: bigint
+  /** Default: real quotes, by Intel's certificates. */
+  readonly verify?: typeof verifyQuote
 }
 
 interface Submission {
@@ -31,27 +31,84 @@ interface Submission {
 const ZERO_BYTES32: Hex = `0x${'0'.repeat(64)}`
 const RETRY_MS = 2_000
 
+/** Workers looked at for quotes that wait, and how many are asked about at once. */
+const WORKERS_MAX = 2_000
+const PAGE_COUNT = 50
+
 /**
  * Votes on the quotes that TEE workers submit, until `signal` aborts: verified off the chain at the time of the block that
- * holds them, so that all members come to the same vote. Who is no member looks on.
+ * holds them, so that all members come to the same vote. Those that were submitted while this member was away come first: a
+ * committee of which a third was restarted would else never decide them. Who is no member looks on.
  */
-export async function runAttestationVoter({ chain, log, signal, fromBlock }: AttestationVoterInit): Promise<void> {
+export async function runAttestationVoter(init: AttestationVoterInit): Promise<void> {
+  const { chain, log, signal, verify = verifyQuote } = init
   try {
+    const fromBlock = await untilAnswered(() => firstWaiting(chain), log, signal)
     const events = chain.events('TeeWorkers', 'AttestationSubmitted', { signal, fromBlock })
     for await (const { args, blockNumber, transactionHash } of events) {
       const { account, quoteHash } = args
-      await voteUntilDone(chain, { account, quoteHash, blockNumber, transactionHash }, log, signal)
+      await voteUntilDone(chain, { account, quoteHash, blockNumber, transactionHash }, { log, signal, verify })
     }
   } catch (error) {
     if (!signal.aborted) throw error
   }
 }
 
+async function untilAnswered<Value>(ask: () => Promise<Value>, log: Logger, signal: AbortSignal): Promise<Value> {
+  for (;;) {
+    try {
+      return await ask()
+    } catch (error) {
+      signal.throwIfAborted()
+      log.warn('the chain does not say which attestations wait', { error })
+      await sleep(RETRY_MS, signal)
+    }
+  }
+}
+
+/** The block from which on submissions are looked at: no later than the oldest that waits. The next one if none does. */
+async function firstWaiting(chain: ChainClient): Promise<bigint> {
+  // The height first: what comes after it is seen as it comes.
+  const height = await chain.blockNumber()
+  let oldestEpoch: bigint | undefined
+  for (let offset = 0; offset < WORKERS_MAX; offset += PAGE_COUNT) {
+    const page = await chain.read('TeeWorkers', 'workers', [BigInt(offset), BigInt(PAGE_COUNT)])
+    const waiting = await Promise.all(page.map(({ account }) => chain.read('TeeWorkers', 'pendingOf', [account])))
+    for (const [quoteHash, , sinceEpoch] of waiting) {
+      if (quoteHash === ZERO_BYTES32) continue
+      if (oldestEpoch === undefined || sinceEpoch < oldestEpoch) oldestEpoch = sinceEpoch
+    }
+    if (page.length < PAGE_COUNT) break
+  }
+  if (oldestEpoch === undefined) return height + 1n
+  const { epochsPerEra } = chain.params
+  const [genesis, latest] = await Promise.all([timeOf(chain, 0n), timeOf(chain, height)])
+  const epochMs = BigInt(chain.params.slotMs * chain.params.slotsPerEpoch)
+  // Votes are taken for two eras.
+  const firstEpoch = ((latest - genesis) * 1000n) / epochMs - BigInt(2 * epochsPerEra)
+  const epoch = oldestEpoch > firstEpoch ? oldestEpoch : firstEpoch
+  const fromSeconds = genesis + (epoch * epochMs) / 1000n
+  let [low, high] = [0n, height]
+  while (low < high) {
+    const middle = (low + high) / 2n
+    // A node that has joined lately lacks old blocks.
+    const block = await chain.block(middle)
+    if (!block || block.timestampSeconds < fromSeconds) low = middle + 1n
+    else high = middle
+  }
+  return low
+}
+
+async function timeOf(chain: ChainClient, number: bigint): Promise<bigint> {
+  const block = await chain.block(number)
+  if (!block) throw new Error(`block ${number} is not there`)
+  return block.timestampSeconds
+}
+
 async function voteUntilDone(
   chain: ChainClient,
   submission: Submission,
-  log: Logger,
-  signal: AbortSignal,
+  { log, signal, verify }: { log: Logger; signal: AbortSignal; verify: typeof verifyQuote },
 ): Promise<void> {
   const { account, quoteHash } = submission
   for (;;) {
@@ -59,7 +116,7 @@ async function voteUntilDone(
       const [pending] = await chain.read('TeeWorkers', 'pendingOf', [account])
       // Decided meanwhile, or replaced by a later one.
       if (pending !== quoteHash) return
-      const verdict = await judge(chain, submission)
+      const verdict = await judge(chain, submission, verify)
       const { ok, measurement, expiresAtEpoch } = verdict
       await chain.send('TeeWorkers', 'vote', [account, quoteHash, ok, measurement, expiresAtEpoch], { signal })
       log.info('voted on an attestation', { account, ok, measurement, expiresAtEpoch, reason: verdict.reason })
@@ -88,7 +145,7 @@ interface Verdict {
 const NO = { ok: false, measurement: ZERO_BYTES32, expiresAtEpoch: 0n } as const
 
 /** The vote that every honest member comes to. @throws ChainError while the chain does not answer */
-export async function judge(chain: ChainClient, submission: Submission): Promise<Verdict> {
+export async function judge(chain: ChainClient, submission: Submission, verify = verifyQuote): Promise<Verdict> {
   const { account, quoteHash, blockNumber, transactionHash } = submission
   const [worker, transaction, block, genesis] = await Promise.all([
     chain.read('TeeWorkers', 'workerOf', [account]),
@@ -111,7 +168,7 @@ export async function judge(chain: ChainClient, submission: Submission): Promise
     nonceHash: hexToBytes(nonce.hash),
   }
   try {
-    const { measurement } = verifyQuote({
+    const { measurement } = verify({
       quote: evidence.quote,
       collateral: evidence.collateral,
       atSeconds: block.timestampSeconds,

@@ -12,6 +12,7 @@ import {
   type ChainStripe,
   type ChainWorker,
   type CommittedEvent,
+  type PendingQuote,
   runTeeWorker,
   type TeeWorkerConfig,
   type WorkerChain,
@@ -56,6 +57,9 @@ export class FakeChain implements WorkerChain {
   latestBlock = async () => ({ number: 10n, hash: new Uint8Array(32) })
   epoch = async () => 1n
   worker = async () => this.entry
+  /** The last quote, as the chain has it. */
+  quote: PendingQuote | undefined
+  pendingQuote = async () => this.quote
   isMiner = async (key: Uint8Array) => this.miners.has(key.toHex())
   groupCount = async () => Math.max(0, ...this.groups.keys())
   group = async (id: number) => this.groups.get(id)
