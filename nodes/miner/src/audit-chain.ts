@@ -3,7 +3,7 @@ import type { FollowInit, RegisteredPeer } from './miner-chain.ts'
 
 /** What proving needs from the chain. Writes resolve when their transaction is in a block. */
 export interface AuditChain {
-  /** All TEE workers. */
+  /** All TEE workers, those too that do not serve: tags of one whose time is over are still proven by its key. */
   workers(): Promise<ChainWorker[]>
   /** Yields whenever one registers, changes or leaves. */
   workerChanges(init: FollowInit): AsyncIterable<unknown>
@@ -28,6 +28,8 @@ export interface ChainWorker extends RegisteredPeer {
   readonly taggerKey: Uint8Array
   readonly powersHash: Uint8Array
   readonly isSimulated: boolean
+  /** Whether its attestation is in force. Anybody may register, and be pending, rejected or expired for ever. */
+  readonly isServing: boolean
 }
 
 export interface ChainChallenge {

@@ -4,7 +4,7 @@ import type { Params } from '@cumulus/params'
 import type { PodrParams } from '@cumulus/podr2'
 import type { HealthReport, Logger } from '@cumulus/service'
 import type { SlabStore } from '@cumulus/store'
-import { groupId, seat, stripeNumber } from '@cumulus/types'
+import { type Address, groupId, seat, stripeNumber } from '@cumulus/types'
 import type { ChainRecord, ChainRewards, ChainWorker } from './audit-chain.ts'
 import type { Authority } from './authority.ts'
 import { ChallengeWatcher } from './challenge-watcher.ts'
@@ -39,6 +39,7 @@ export class Audits {
   readonly tags: TagService
   readonly #parts: AuditsComponents
   readonly #taggers: Taggers
+  readonly #kept: KeptTags
   readonly #losses: Losses
   readonly #keeper: TagKeeper
   readonly #watcher: ChallengeWatcher
@@ -55,6 +56,7 @@ export class Audits {
     this.#taggers = new Taggers({ folder: join(init.folder, 'powers'), podr, prover, sessionOf, log })
     const taggers = this.#taggers
     const kept = new KeptTags(store, taggers)
+    this.#kept = kept
     this.#losses = new Losses({ chain, store, metrics, log }, init)
     const losses = this.#losses
     this.tags = new TagService({
@@ -78,6 +80,11 @@ export class Audits {
       init,
     )
     this.#watcher = new ChallengeWatcher({ ...common, taggers, kept, losses, keeper: this.#keeper })
+  }
+
+  /** Whether tags of this TEE worker are kept. */
+  needs(account: Address): boolean {
+    return this.#kept.taggers.has(account.toLowerCase())
   }
 
   /** A fragment was found damaged, and is marked. */

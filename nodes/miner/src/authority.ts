@@ -31,6 +31,8 @@ export class Authority {
   readonly #now: () => number
   #gateways = new Map<string, Address>()
   #workers = new Map<string, Address>()
+  /** Peer keys of TEE workers that serve. */
+  #servers = new Set<string>()
   readonly #groups = new LruMap<number, Cached<ChainGroup>>(GROUPS_MAX)
   /** By `group/reservation`. */
   readonly #ranges = new LruMap<string, Cached<Range>>(RESERVATIONS_MAX)
@@ -57,18 +59,20 @@ export class Authority {
     return account
   }
 
-  /** Whoever may read: gateways and TEE workers. @throws RemoteError UNKNOWN_GATEWAY */
+  /** Whoever may read: gateways, and TEE workers whose attestation is in force. @throws RemoteError UNKNOWN_GATEWAY */
   reader(peerKey: Uint8Array): void {
-    if (!this.#workers.has(bytesToPlainHex(peerKey))) this.gateway(peerKey)
+    if (!this.#servers.has(bytesToPlainHex(peerKey))) this.gateway(peerKey)
   }
 
-  /** Whether this is a registered gateway or TEE worker. */
+  /** Whether this is a registered gateway, or a TEE worker that serves. */
   isReader(peerKey: Uint8Array): boolean {
     const name = bytesToPlainHex(peerKey)
-    return this.#workers.has(name) || this.#gateways.has(name)
+    return this.#servers.has(name) || this.#gateways.has(name)
   }
 
-  setWorkers(workers: readonly RegisteredPeer[]): void {
+  setWorkers(workers: readonly (RegisteredPeer & { readonly isServing: boolean })[]): void {
+    const serving = workers.filter(({ isServing }) => isServing)
+    this.#servers = new Set(serving.map(({ peerKey }) => bytesToPlainHex(peerKey)))
     this.#workers = new Map(workers.map(({ peerKey, account }) => [bytesToPlainHex(peerKey), account]))
   }
 

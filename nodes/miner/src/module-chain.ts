@@ -1,6 +1,6 @@
 import { bytesToHex, hexToBytes } from '@cumulus/bytes'
 import type { ChainClient } from '@cumulus/chain'
-import { attestationKind } from '@cumulus/ledger/modules'
+import { attestationKind, workerState } from '@cumulus/ledger/modules'
 import type { ChainWorker, ChallengeState } from './audit-chain.ts'
 import type {
   ChainGateway,
@@ -130,10 +130,11 @@ export function moduleChain(client: ChainClient): MinerChain {
       const workers: ChainWorker[] = []
       for (let offset = 0n; workers.length < WORKERS_MAX; offset += PAGE_COUNT) {
         const page = await client.read('TeeWorkers', 'workers', [offset, PAGE_COUNT])
-        for (const { account, peerKey, addresses, taggerKey, powersHash, attestation } of page) {
+        for (const { account, peerKey, addresses, taggerKey, powersHash, attestation, state } of page) {
           const keys = { taggerKey: hexToBytes(taggerKey), powersHash: hexToBytes(powersHash) }
           const isSimulated = attestation === attestationKind.simulated
-          workers.push({ account, peerKey: hexToBytes(peerKey), addresses, ...keys, isSimulated })
+          const isServing = state === workerState.active || state === workerState.exiting
+          workers.push({ account, peerKey: hexToBytes(peerKey), addresses, ...keys, isSimulated, isServing })
         }
         if (page.length < Number(PAGE_COUNT)) break
       }

@@ -212,7 +212,8 @@ class Miner implements RunningRole {
   #useWorkers(workers: readonly ChainWorker[]): void {
     this.#authority.setWorkers(workers)
     this.#audits.setWorkers(workers)
-    this.#workerLinks.update(workers)
+    // The others are strangers, unless tags are here that only they can help to prove.
+    this.#workerLinks.update(workers.filter(({ account, isServing }) => isServing || this.#audits.needs(account)))
   }
 
   async status(): Promise<object> {

@@ -314,6 +314,7 @@ export class TagKeeper {
     const { chain, store, kept, losses } = this.#parts
     let word: Word | undefined
     const lost: FragmentKey[] = []
+    const taggers = new Set<string>()
     for (const key of store.keys()) {
       signal.throwIfAborted()
       const { group, stripe, seat: at } = key
@@ -326,6 +327,8 @@ export class TagKeeper {
       word.here |= bit
       const isKnown = (word.bits & bit) !== 0n
       const bytes = store.getTags(key)
+      const by = kept.stored(key)?.record.tagger
+      if (by) taggers.add(by.toLowerCase())
       if (!isKnown) {
         if (bytes && store.isConfirmed(key)) await store.markConfirmed(key, bytes, false)
       } else if (store.info(key)?.corrupt) losses.add(key)
@@ -335,6 +338,7 @@ export class TagKeeper {
       }
     }
     if (word) await this.#nameGone(word)
+    kept.taggers = taggers
     this.wake()
     return await this.#regain(lost, signal)
   }

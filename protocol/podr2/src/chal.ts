@@ -22,7 +22,10 @@ export interface ChallengeEntry extends BlockPlace {
   readonly coefficient: bigint
 }
 
-/** What a miner has to answer. Everybody derives the same one, so it is never sent. */
+/**
+ * What a miner has to answer. Everybody derives the same one from a seed and the places that are asked for; the ledger announces
+ * both, since places are drawn from bitmaps that go on changing, and miners send the places back.
+ */
 export interface Challenge {
   readonly params: PodrParams
   /** Distinct, in the order of the ranges. */

@@ -39,7 +39,8 @@ export class ProofBuilder {
     }
     let point: G1
     try {
-      // Checked when it came from the tagger; a wrong one only harms this proof.
+      // Membership was checked with the tag itself, before it was used for anything. A wrong tag makes the whole proof wrong,
+      // which counts against the miner: it verifies what it is about to send.
       point = G1.trustedFromBytes(tag)
     } catch (cause) {
       throw new PodrError('MALFORMED_TAG', `tag of entry ${index} is no point`, { cause })

@@ -99,6 +99,7 @@ export class FakeTeeWorker {
       taggerKey: encodeTaggerKey(this.secret, registrationMessage(params.chainId, TAGGER)),
       powersHash: powersHash(this.powers),
       isSimulated: true,
+      isServing: true,
     }
   }
 
