@@ -56,6 +56,10 @@ interface VoteCollectorInit {
 }
 
 const WINDOW_HEIGHTS = 256
+/** So long after its certificate a second vote for a height still convicts its author. */
+const PAST_HEIGHTS = 64n
+/** Of whom so many votes were wrong, no further one is verified: at 0.8 ms each they would keep everybody busy. */
+const WRONG_VOTES_MAX = 64
 
 /**
  * Makes certificates of votes. Nothing is verified when a vote comes: once a quorum agrees on a hash, its signatures are summed and
@@ -63,15 +67,22 @@ const WINDOW_HEIGHTS = 256
  * authors' votes verified on arrival from then on: so a liar costs everybody one round of single verifications, not many. (Halving the
  * set instead would save nothing at 8 votes, and two liars whose errors cancel out would slip through.)
  *
- * Memory: `windowHeights` · n votes of about 250 bytes.
+ * Votes of the last certified heights are kept as well, since who waits for the certificate before it says something else shall not
+ * get away with it.
+ *
+ * Memory: (`windowHeights` + 64) · n votes of about 250 bytes.
  */
 export class VoteCollector {
   readonly #committee: Committee
   readonly #bls: BlsScheme
   readonly #windowHeights: bigint
   readonly #heights = new Map<bigint, Height>()
+  /** The last ones at or below the floor. */
+  readonly #past = new Map<bigint, Height>()
   /** Members of whom a wrong vote was seen. */
   readonly #distrusted = new Set<number>()
+  /** By member: votes that turned out wrong. */
+  readonly #wrongCounts: number[]
   /** Members of whom a double vote was reported. */
   readonly #convicted = new Set<number>()
   #floor: bigint
@@ -81,6 +92,7 @@ export class VoteCollector {
     this.#bls = bls
     this.#floor = floor
     this.#windowHeights = BigInt(windowHeights)
+    this.#wrongCounts = committee.members.map(() => 0)
   }
 
   /** Heights with votes in memory. */
@@ -88,11 +100,20 @@ export class VoteCollector {
     return this.#heights.size
   }
 
-  /** Forgets what is at or below `height`: it is certified, and the certificate is stored. */
+  /** What is at or below `height` is certified, and the certificate is stored: votes for it serve as evidence only. */
   forget(height: bigint): void {
     if (height <= this.#floor) return
     this.#floor = height
-    for (const known of [...this.#heights.keys()]) if (known <= height) this.#heights.delete(known)
+    for (const [known, votes] of this.#heights) {
+      if (known > height) continue
+      this.#heights.delete(known)
+      this.#past.set(known, votes)
+    }
+    for (const known of this.#past.keys()) if (!this.#isPast(known)) this.#past.delete(known)
+  }
+
+  #isPast(height: bigint): boolean {
+    return height > 0n && height <= this.#floor && height > this.#floor - PAST_HEIGHTS
   }
 
   /** @param member whose block carried the vote: that much is known of it */
@@ -105,21 +126,26 @@ export class VoteCollector {
     ) {
       return outcome('wrong', { wrongVotes: [member] })
     }
-    if (vote.height <= this.#floor || vote.height > this.#floor + this.#windowHeights) return outcome('far')
-    const height = this.#heights.get(vote.height)
+    const isPast = this.#isPast(vote.height)
+    if (!isPast && (vote.height <= this.#floor || vote.height > this.#floor + this.#windowHeights))
+      return outcome('far')
+    const height = (isPast ? this.#past : this.#heights).get(vote.height)
     const before = height?.votes[member]
     if (before) return this.#second(member, before, vote, height!)
-    if (height?.isCertified) return outcome('repeated')
+    if (isPast || height?.isCertified) {
+      this.#hold(member, { ...vote, verified: false }, height)
+      return outcome('repeated')
+    }
     const verified = this.#distrusted.has(member)
     if (verified && !this.#isRight(member, vote)) return outcome('wrong', { wrongVotes: [member] })
-    return this.#keep(member, { ...vote, verified }, height)
+    return this.#certify(this.#hold(member, { ...vote, verified }, height), vote.headerHash)
   }
 
-  #keep(member: number, vote: HeldVote, known: Height | undefined): VoteOutcome {
+  #hold(member: number, vote: HeldVote, known: Height | undefined): Height {
     const height = known ?? { votes: new Array(this.#committee.members.length).fill(undefined), isCertified: false }
-    if (!known) this.#heights.set(vote.height, height)
+    if (!known) (this.#isPast(vote.height) ? this.#past : this.#heights).set(vote.height, height)
     height.votes[member] = vote
-    return this.#certify(height, vote.headerHash)
+    return height
   }
 
   /** Another word for the same height: nothing new, a wrong one before, or evidence. */
@@ -128,7 +154,8 @@ export class VoteCollector {
     if (this.#convicted.has(member) || !this.#isRight(member, vote)) return outcome('wrong', { wrongVotes: [member] })
     if (!before.verified && !this.#isRight(member, before)) {
       this.#distrusted.add(member)
-      return { ...this.#keep(member, { ...vote, verified: true }, height), wrongVotes: [member] }
+      this.#hold(member, { ...vote, verified: true }, height)
+      return { ...this.#certify(height, vote.headerHash), wrongVotes: [member] }
     }
     before.verified = true
     this.#convicted.add(member)
@@ -177,7 +204,10 @@ export class VoteCollector {
   }
 
   #isRight(member: number, vote: Vote): boolean {
-    return verifyVote(member, vote, this.#committee, this.#bls)
+    if (this.#wrongCounts[member]! >= WRONG_VOTES_MAX) return false
+    const isRight = verifyVote(member, vote, this.#committee, this.#bls)
+    if (!isRight) this.#wrongCounts[member]!++
+    return isRight
   }
 }
 
