@@ -1,17 +1,18 @@
 import assert from 'node:assert/strict'
 import { hexToBytes, isZero } from '@cumulus/bytes'
+import { keccak256 } from '@cumulus/hash'
 import type { Address } from '@cumulus/types'
 import { createBlock } from '@ethereumjs/block'
 import { createEVM } from '@ethereumjs/evm'
 import { createMPT } from '@ethereumjs/mpt'
 import { MerkleStateManager } from '@ethereumjs/statemanager'
-import { createTxFromRLP } from '@ethereumjs/tx'
+import { createTxFromRLP, type TypedTransaction } from '@ethereumjs/tx'
 import { Account, Address as EvmAddress } from '@ethereumjs/util'
 import { createVM, encodeReceipt, runTx, type VM } from '@ethereumjs/vm'
 import { bloomOf } from '../../src/chain/bloom.ts'
 import { HISTORY_CONTRACT, ROOTS_CONTRACT, SYSTEM_CONTRACTS } from '../../src/chain/system-contracts.ts'
 import { consensusReceipt, type ExecutedBlock, type GenesisAccount, type HashedHeader } from '../../src/index.ts'
-import { wordToBytes } from '../../src/trie/rlp.ts'
+import { encodeRlp, wordToBytes } from '../../src/trie/rlp.ts'
 import { customPrecompiles } from '../../src/vm/module-evm.ts'
 import { common, MODULE } from './fixture.ts'
 
@@ -59,6 +60,35 @@ export async function beginReferenceBlock(vm: VM, header: HashedHeader) {
   if (!isZero(header.consensusRoot)) await call(ROOTS_CONTRACT.address, header.consensusRoot)
   await vm.evm.journal.cleanup()
   return block
+}
+
+export type ReferenceVm = VM
+
+/** As the reference has them, senders recovered. */
+export function referenceTransactions(raws: readonly Uint8Array[]): TypedTransaction[] {
+  const transactions = raws.map((raw) => createTxFromRLP(raw, { common }))
+  for (const tx of transactions) tx.getSenderAddress()
+  return transactions
+}
+
+/** Runs the transactions of a block on the reference: the state root is all it makes, no receipts, header or disk. */
+export async function runReference(
+  vm: VM,
+  header: HashedHeader,
+  transactions: readonly TypedTransaction[],
+): Promise<Uint8Array> {
+  const block = await beginReferenceBlock(vm, header)
+  for (const tx of transactions) await runTx(vm, { tx, block })
+  return vm.stateManager.getStateRoot()
+}
+
+/** A storage trie of the reference, in memory. */
+export async function openReferenceTrie() {
+  const trie = await createMPT()
+  return {
+    put: (slot: bigint, value: number) => trie.put(keccak256(wordToBytes(slot)), encodeRlp(value)),
+    root: () => trie.root(),
+  }
 }
 
 /** Runs the transactions of an executed block on the reference and compares everything there is to compare. */

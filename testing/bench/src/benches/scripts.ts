@@ -21,19 +21,6 @@ export const framesBench: Bench = (context) =>
     },
   ])
 
-/** Transactions and state roots beside @ethereumjs. */
-export const ledgerBench: Bench = (context) =>
-  runScripts('ledger', context, [
-    {
-      path: 'protocol/ledger/bench/transactions.ts',
-      args: { tiny: [5, 1, 10], small: [100, 3, 1_000], full: [200, 5, 2_000] },
-    },
-    {
-      path: 'protocol/ledger/bench/state-root.ts',
-      args: { tiny: [200, 20, 200], small: [100_000, 500, 5_000], full: [500_000, 1_000, 10_000] },
-    },
-  ])
-
 /** Runs benchmarks that packages keep themselves, each in a process of its own; their lines become notes. */
 async function runScripts(bench: string, context: BenchContext, scripts: readonly Script[]): Promise<BenchReport> {
   const startMs = performance.now()
@@ -59,7 +46,9 @@ async function runScripts(bench: string, context: BenchContext, scripts: readonl
   }
 }
 
-async function runScript(path: string, args: readonly string[], context: BenchContext): Promise<string[]> {
+/** Lines that a script prints, within the time there is. */
+export async function runScript(path: string, args: readonly string[], context: BenchContext): Promise<string[]> {
+  context.signal.throwIfAborted()
   const timeLimit = AbortSignal.timeout(Math.max(1_000, Math.round(context.deadlineMs - performance.now())))
   const child = spawn(process.execPath, ['--conditions=@cumulus/source', path, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
