@@ -106,7 +106,12 @@ export async function createLocalNetwork(
       'validator',
       name,
       { rpc: rpcPort, ...(peerPort && { peer: peerPort }), admin: await port() },
-      { genesis: folder.genesisFile, rpcPort, ...(peerPort && { peerHost: '127.0.0.1', peerPort }) },
+      {
+        genesis: folder.genesisFile,
+        rpcPort,
+        verifySources: true,
+        ...(peerPort && { peerHost: '127.0.0.1', peerPort }),
+      },
     )
     validators.push({
       name,

@@ -24,6 +24,11 @@ export const validatorSettings = {
   keyFile: { kind: 'text', help: 'file with the private key of the account that earns the fees, in hex' },
   rpcHost: { kind: 'text', help: 'address for JSON-RPC', default: '127.0.0.1' },
   rpcPort: { kind: 'number', help: 'port for JSON-RPC, HTTP and WebSocket', default: 8545, min: 0, max: 65_535 },
+  verifySources: {
+    kind: 'flag',
+    help: 'compile sources of contracts for whoever asks over RPC: takes seconds of a core and up to 1 GiB each time',
+    default: false,
+  },
   peerHost: {
     kind: 'text',
     help: 'address at which the committee and full nodes reach it; default: as the genesis names it',

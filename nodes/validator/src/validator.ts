@@ -39,6 +39,11 @@ export interface ValidatorConfig {
     readonly port: number
     readonly limits?: Partial<RpcLimits>
     readonly access?: Partial<AccessRules>
+    /**
+     * Whether sources of contracts are compiled here for whoever asks: seconds of a core and hundreds of MB, which those
+     * who order can do without.
+     */
+    readonly verifySources?: boolean
   }
   /** Earns the tips. Default: the zero address, which burns them. */
   readonly coinbase?: Address
@@ -173,7 +178,7 @@ async function run(
   if (keeper) view.onBlock(() => keeper.onBlock(ledger.head))
   rpc = await startRpcServer(
     { chain: view, log: log.child({ part: 'rpc' }), metrics, health },
-    { verification: { dir: `${config.dir}/sources` }, ...config.rpc },
+    { ...config.rpc, ...(config.rpc.verifySources && { verification: { dir: `${config.dir}/sources` } }) },
   )
   closing.push(() => rpc.close())
 

@@ -1,22 +1,15 @@
-import type { RpcMetrics } from './metrics.ts'
-
-/** Bytes of answers that wait in memory for their askers to read them, over HTTP and WebSockets together. */
-export class UnreadAnswers {
+/** Bytes in memory on behalf of strangers, all connections together. */
+export class ByteBudget {
   readonly #bytesMax: number
-  readonly #metrics: RpcMetrics
   #bytes = 0
 
-  constructor(bytesMax: number, metrics: RpcMetrics) {
+  constructor(bytesMax: number) {
     this.#bytesMax = bytesMax
-    this.#metrics = metrics
   }
 
-  /** What gives the bytes back once they were read or given up; undefined if there is no room for them. */
+  /** What gives the bytes back; undefined if there is no room for them. */
   take(bytes: number): (() => void) | undefined {
-    if (this.#bytes + bytes > this.#bytesMax) {
-      this.#metrics.limitHits.inc({ limit: 'response_bytes_total' })
-      return undefined
-    }
+    if (this.#bytes + bytes > this.#bytesMax) return undefined
     this.#bytes += bytes
     let isHeld = true
     return () => {
@@ -24,4 +17,12 @@ export class UnreadAnswers {
       isHeld = false
     }
   }
+}
+
+/** Both directions of one server. */
+export interface Budgets {
+  /** Requests that were not answered yet. */
+  readonly bodies: ByteBudget
+  /** Answers that were not read yet. */
+  readonly answers: ByteBudget
 }

@@ -98,8 +98,6 @@ export interface ViewReceipt {
   readonly contractAddress: Address | null
   readonly logsBloom: Uint8Array
   readonly logs: readonly ViewLog[]
-  /** What a failed transaction returned, where the node kept it. */
-  readonly revertData?: Uint8Array
 }
 
 /** What one transaction of a block used, and what it paid for each gas. */

@@ -131,8 +131,6 @@ export function formatReceipt(
     logs: receipt.logs.map((log, i) =>
       formatLog({ ...log, transactionHash: transaction.hash, transactionIndex: index, logIndex: firstLog + i }, block),
     ) as RpcTransactionReceipt['logs'],
-    // As Besu and Nethermind have it; absent where nothing was returned or kept.
-    ...(receipt.revertData && receipt.revertData.length > 0 && { revertReason: bytesToHex(receipt.revertData) }),
   }
 }
 

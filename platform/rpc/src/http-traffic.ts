@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Budgets } from './byte-budget.ts'
 import { errorText } from './dispatcher.ts'
 import type { RpcLimits } from './limits.ts'
 import type { RpcMetrics } from './metrics.ts'
 import { overLimit, RpcError } from './rpc-error.ts'
-import type { UnreadAnswers } from './unread-answers.ts'
 
 export interface HttpAnswer {
   readonly status: number
@@ -18,13 +18,12 @@ export interface HttpAnswer {
 export class HttpTraffic {
   readonly #limits: RpcLimits
   readonly #metrics: RpcMetrics
-  readonly #unread: UnreadAnswers
-  #bodyBytes = 0
+  readonly #budgets: Budgets
 
-  constructor(limits: RpcLimits, metrics: RpcMetrics, unread: UnreadAnswers) {
+  constructor(limits: RpcLimits, metrics: RpcMetrics, budgets: Budgets) {
     this.#limits = limits
     this.#metrics = metrics
-    this.#unread = unread
+    this.#budgets = budgets
   }
 
   /** @param work gets the body, and a signal that aborts when the client has gone */
@@ -35,7 +34,7 @@ export class HttpTraffic {
   ): Promise<void> {
     const gone = new AbortController()
     response.once('close', () => gone.abort(new Error('the client has gone')))
-    const held = { bytes: 0 }
+    const held: (() => void)[] = []
     try {
       const body = await this.#read(request, held)
       if (body instanceof RpcError) {
@@ -49,7 +48,7 @@ export class HttpTraffic {
       if (text === undefined) response.writeHead(status).end()
       else this.#send(response, status, text)
     } finally {
-      this.#bodyBytes -= held.bytes
+      for (const give of held) give()
     }
   }
 
@@ -58,26 +57,27 @@ export class HttpTraffic {
   }
 
   /** The whole body, or an error as soon as it is known to be too large. */
-  async #read(request: IncomingMessage, held: { bytes: number }): Promise<Buffer | RpcError> {
+  async #read(request: IncomingMessage, held: (() => void)[]): Promise<Buffer | RpcError> {
     const { bodyBytesMax, bodyBytesTotalMax } = this.#limits
     const tooLarge = () => overLimit('body_bytes', `the request has more than ${bodyBytesMax} bytes`)
     if (Number(request.headers['content-length'] ?? 0) > bodyBytesMax) return tooLarge()
     const chunks: Buffer[] = []
+    let bytes = 0
     for await (const chunk of request as AsyncIterable<Buffer>) {
-      held.bytes += chunk.length
-      this.#bodyBytes += chunk.length
-      if (held.bytes > bodyBytesMax) return tooLarge()
-      if (this.#bodyBytes > bodyBytesTotalMax) {
-        return overLimit('body_bytes_total', `more than ${bodyBytesTotalMax} bytes of requests wait; try again`)
-      }
+      bytes += chunk.length
+      if (bytes > bodyBytesMax) return tooLarge()
+      const give = this.#budgets.bodies.take(chunk.length)
+      if (!give) return tooManyBodies(bodyBytesTotalMax)
+      held.push(give)
       chunks.push(chunk)
     }
-    return Buffer.concat(chunks, held.bytes)
+    return Buffer.concat(chunks, bytes)
   }
 
   #send(response: ServerResponse, status: number, text: string): void {
-    const give = this.#unread.take(text.length)
+    const give = this.#budgets.answers.take(text.length)
     if (!give) {
+      this.#metrics.limitHits.inc({ limit: 'response_bytes_total' })
       this.refuse(response, 503, overLimit('response_bytes_total', 'too many answers wait to be read; try again'))
       return
     }
@@ -92,4 +92,8 @@ export class HttpTraffic {
     })
     response.writeHead(status, { 'content-type': 'application/json' }).end(text)
   }
+}
+
+export function tooManyBodies(bytesMax: number): RpcError {
+  return overLimit('body_bytes_total', `more than ${bytesMax} bytes of requests wait; try again`)
 }

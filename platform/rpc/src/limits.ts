@@ -2,7 +2,7 @@
 export interface RpcLimits {
   /** Body of one HTTP request or one WebSocket message. Room for a batch of large contracts. */
   readonly bodyBytesMax: number
-  /** Bodies that have not been answered yet, together. */
+  /** Bodies and WebSocket messages that have not been answered yet, together. */
   readonly bodyBytesTotalMax: number
   /** Requests in one batch. */
   readonly batchLengthMax: number
@@ -61,9 +61,9 @@ export interface RpcLimits {
   readonly connectionsMax: number
   readonly socketsMax: number
   readonly subscriptionsPerSocketMax: number
-  /** Requests of one socket that are being answered; then reading pauses. */
+  /** Requests of one socket that are being answered; others wait, and nothing more is read from it. */
   readonly socketRequestsMax: number
-  /** Bytes that wait in a socket because its peer does not read; then it is closed. */
+  /** Bytes that wait in a socket because its peer does not read, or before the id of a subscription is told; then it is closed. */
   readonly socketBufferedBytesMax: number
   /** Between pings; a socket that answers none until the next is closed. */
   readonly pingIntervalMs: number

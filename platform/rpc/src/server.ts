@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type HealthReport, type Logger, type Metrics, ServiceError } from '@cumulus/service'
 import { WebSocketServer } from 'ws'
+import { type Budgets, ByteBudget } from './byte-budget.ts'
 import type { ChainView } from './chain-view.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { EtherscanApi } from './etherscan/api.ts'
@@ -16,7 +17,6 @@ import { RpcMetrics } from './metrics.ts'
 import { type AccessRules, allowedOrigin, defaultAccess, isKnownHost } from './origin.ts'
 import { RpcError } from './rpc-error.ts'
 import { SocketSession } from './socket-session.ts'
-import { UnreadAnswers } from './unread-answers.ts'
 
 interface RpcServerComponents {
   readonly chain: ChainView
@@ -65,7 +65,7 @@ class HttpRpcServer implements RpcServer {
   readonly #metrics: RpcMetrics
   readonly #health: RpcServerComponents['health']
   readonly #filters: Filters
-  readonly #unread: UnreadAnswers
+  readonly #budgets: Budgets
   readonly #traffic: HttpTraffic
   readonly #verifier: Verifier | undefined
   readonly #api: EtherscanApi
@@ -81,8 +81,11 @@ class HttpRpcServer implements RpcServer {
     this.#access = { ...defaultAccess, ...init.access }
     this.#metrics = new RpcMetrics(metrics)
     this.#health = health
-    this.#unread = new UnreadAnswers(limits.responseBytesTotalMax, this.#metrics)
-    this.#traffic = new HttpTraffic(limits, this.#metrics, this.#unread)
+    this.#budgets = {
+      bodies: new ByteBudget(limits.bodyBytesTotalMax),
+      answers: new ByteBudget(limits.responseBytesTotalMax),
+    }
+    this.#traffic = new HttpTraffic(limits, this.#metrics, this.#budgets)
     const nowMs = init.nowMs ?? (() => performance.now())
     this.#filters = new Filters(chain, limits, this.#metrics, nowMs)
     this.#dispatcher = new Dispatcher(
@@ -102,7 +105,9 @@ class HttpRpcServer implements RpcServer {
     this.#http = createServer(
       {
         requestTimeout: limits.requestTimeoutMs,
-        headersTimeout: 10_000,
+        headersTimeout: Math.min(10_000, limits.requestTimeoutMs),
+        // Node looks for late ones only so often: by default every 30 s.
+        connectionsCheckingInterval: Math.min(5_000, limits.requestTimeoutMs),
         maxHeaderSize: 16_384,
         keepAliveTimeout: 65_000,
       },
@@ -256,7 +261,7 @@ class HttpRpcServer implements RpcServer {
       return
     }
     this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
-      const session = new SocketSession(webSocket, this.#dispatcher, this.#limits, this.#metrics, this.#unread)
+      const session = new SocketSession(webSocket, this.#dispatcher, this.#limits, this.#metrics, this.#budgets)
       this.#sessions.add(session)
       this.#metrics.sockets.set(this.#sessions.size)
       webSocket.on('close', () => {

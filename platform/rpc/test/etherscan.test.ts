@@ -131,6 +131,31 @@ describe('the API of Etherscan', () => {
     onChain = before
   })
 
+  it('keeps only so many bytes of sources, and gives the compiler only so much memory', async () => {
+    const other = await mkdtemp(join(tmpdir(), 'cumulus-sources-'))
+    const restart = async (verification: { sourceBytesMax?: number; compilerBytesMax?: number }) => {
+      await rpc.close()
+      rpc = await Harness.start({ verification: { dir: other, ...verification }, code: () => onChain })
+    }
+    await restart({ sourceBytesMax: 500 })
+    assert.match((await verify()).result, /it is the source, but this node keeps no further sources/)
+    await restart({ compilerBytesMax: 40 * 2 ** 20 })
+    const lines = Array.from(
+      { length: 800 },
+      (_, i) => `function f${i}(uint a) public pure returns (uint) { return a * ${i}; }`,
+    )
+    const long = { ...input, sources: { 'Box.sol': { content: `contract Box { ${lines.join('\n')} }` } } }
+    assert.match(
+      (await verify({ sourceCode: JSON.stringify(long) })).result,
+      /wants more memory than the 41943040 bytes/,
+    )
+    assert.equal((await verify()).result, 'Pass - Verified')
+    await rpc.close()
+    await rm(other, { recursive: true })
+    rpc = await start()
+    for (let i = 0; i < 5; i++) rpc.chain.append([])
+  })
+
   it('takes only so many verifications at a time', async () => {
     onChain = Uint8Array.of(0x60, 0x01)
     const begin = () =>

@@ -38,7 +38,12 @@ export class LocalChain {
     const genesis = createGenesis({ preset: 'minimal', timeMs: 1_764_000_000_000, allocations })
     const log = createLogger({ name: 'validator', write: () => {} })
     const role = await startValidator(
-      { dir: join(dir, 'chain'), genesis, spacingMs: 10, rpc: { host: '127.0.0.1', port: 0, ...rpc } },
+      {
+        dir: join(dir, 'chain'),
+        genesis,
+        spacingMs: 10,
+        rpc: { host: '127.0.0.1', port: 0, verifySources: true, ...rpc },
+      },
       { signal: stop.signal, log, metrics },
     )
     return new LocalChain(dir, metrics, role, stop)

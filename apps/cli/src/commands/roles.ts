@@ -124,7 +124,7 @@ export function validatorConfigOf(settings: Settings<typeof validatorSettings>):
   return {
     dir,
     genesis,
-    rpc: { host: settings.rpcHost, port: settings.rpcPort },
+    rpc: { host: settings.rpcHost, port: settings.rpcPort, verifySources: settings.verifySources },
     peer: peerOf(settings),
     gossip: libp2pPort === undefined ? undefined : { host: libp2pHost, port: libp2pPort, bootstrap },
     snapshots: { make: settings.keepSnapshots },

@@ -1,4 +1,3 @@
-import { bytesToHex } from '@cumulus/bytes'
 import type { ChainView } from '../chain-view.ts'
 import { address, hash } from '../decode.ts'
 import type { Dispatcher } from '../dispatcher.ts'
@@ -191,10 +190,8 @@ export class EtherscanApi {
   #status(query: Query): object {
     const receipt = this.#receipt(query)
     if (!receipt) throw new ApiError('there is no such transaction (yet)')
-    const { ok, revertData } = receipt
-    const why =
-      revertData && revertData.length > 0 ? `execution reverted ${bytesToHex(revertData)}` : 'execution reverted'
-    return { isError: ok ? '0' : '1', errDescription: ok ? '' : why }
+    // What it returned is not kept; a trace of it has that.
+    return { isError: receipt.ok ? '0' : '1', errDescription: receipt.ok ? '' : 'execution reverted' }
   }
 
   /** The last block not after a time, or the first not before it: block times never go back, so by halving. */

@@ -1,5 +1,4 @@
-import { mkdirSync, readdirSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { mkdirSync, readdirSync, statSync } from 'node:fs'
 import { readJsonFile, writeFileAtomic } from '@cumulus/service'
 import type { Address } from '@cumulus/types'
 import type { Hex } from '../chain-view.ts'
@@ -23,28 +22,38 @@ export interface VerifiedSource {
 
 const SOURCE_BYTES_MAX = 8 * 2 ** 20
 
-/** Verified sources, one file each, in a folder. Only their addresses are in memory. */
+/** Verified sources, one file each, in a folder. Only their addresses and sizes are in memory. */
 export class SourceStore {
   readonly #dir: string
   readonly #countMax: number
-  /** Last verified goes last. */
-  readonly #known: Set<Address>
+  readonly #bytesMax: number
+  /** Size of each file. */
+  readonly #known: Map<Address, number>
+  #bytes = 0
 
-  constructor(dir: string, countMax: number) {
+  constructor(dir: string, countMax: number, bytesMax: number) {
     this.#dir = dir
     this.#countMax = countMax
+    this.#bytesMax = bytesMax
     mkdirSync(dir, { recursive: true })
     const names = readdirSync(dir).filter((name) => /^0x[0-9a-f]{40}\.json$/.test(name))
-    this.#known = new Set(names.map((name) => name.slice(0, 42) as Address))
+    this.#known = new Map(names.map((name) => [name.slice(0, 42) as Address, statSync(`${dir}/${name}`).size]))
+    for (const bytes of this.#known.values()) this.#bytes += bytes
   }
 
   get count(): number {
     return this.#known.size
   }
 
+  get bytes(): number {
+    return this.#bytes
+  }
+
   /** Whether another contract finds room. */
-  hasRoomFor(address: Address): boolean {
-    return this.#known.size < this.#countMax || this.#known.has(address)
+  hasRoomFor(address: Address, bytes = 0): boolean {
+    const old = this.#known.get(address)
+    const count = this.#known.size + (old === undefined ? 1 : 0)
+    return count <= this.#countMax && this.#bytes - (old ?? 0) + bytes <= this.#bytesMax
   }
 
   async get(address: Address): Promise<VerifiedSource | undefined> {
@@ -52,15 +61,16 @@ export class SourceStore {
     return (await readJsonFile(this.#path(address), SOURCE_BYTES_MAX)) as VerifiedSource | undefined
   }
 
-  /** Durable when it resolves. */
-  async put(source: VerifiedSource): Promise<void> {
-    await writeFileAtomic(this.#path(source.address), JSON.stringify(source))
-    this.#known.add(source.address)
-  }
-
-  async remove(address: Address): Promise<void> {
-    this.#known.delete(address)
-    await rm(this.#path(address), { force: true })
+  /** Durable when it resolves; false if there is no room. */
+  async put(source: VerifiedSource): Promise<boolean> {
+    const text = JSON.stringify(source)
+    const bytes = Buffer.byteLength(text)
+    const { address } = source
+    if (bytes > SOURCE_BYTES_MAX || !this.hasRoomFor(address, bytes)) return false
+    await writeFileAtomic(this.#path(address), text)
+    this.#bytes += bytes - (this.#known.get(address) ?? 0)
+    this.#known.set(address, bytes)
+    return true
   }
 
   #path(address: Address): string {

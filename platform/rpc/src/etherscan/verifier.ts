@@ -8,17 +8,22 @@ import type { Address } from '@cumulus/types'
 import { isRecord } from '../decode.ts'
 import { compareCode, type ImmutableReferences } from './compare.ts'
 import { SourceStore, type VerifiedSource } from './source-store.ts'
+import type { CompilerAnswer, CompilerJob } from './verify-worker.ts'
 
 export interface VerifierInit {
   /** Folder of verified sources. */
   readonly dir: string
   readonly sourcesMax?: number
+  /** Bytes of all of them. */
+  readonly sourceBytesMax?: number
   /** Verifications that wait or run; one runs at a time. */
   readonly waitingMax?: number
   /** Those that ended and can still be asked about. */
   readonly endedMax?: number
   /** A compilation is given up after this time. */
   readonly compileMsMax?: number
+  /** Memory of the compiler. */
+  readonly compilerBytesMax?: number
 }
 
 export interface VerificationRequest {
@@ -49,17 +54,19 @@ export class Verifier {
   readonly #waitingMax: number
   readonly #endedMax: number
   readonly #compileMsMax: number
+  readonly #compilerBytesMax: number
   readonly #states = new Map<string, VerificationState>()
   readonly #inTurn = limitConcurrency(1)
   readonly #ending = new AbortController()
   #waiting = 0
 
   constructor(init: VerifierInit, log: Logger) {
-    this.sources = new SourceStore(init.dir, init.sourcesMax ?? 10_000)
+    this.sources = new SourceStore(init.dir, init.sourcesMax ?? 10_000, init.sourceBytesMax ?? 2 ** 30)
     this.#log = log
     this.#waitingMax = init.waitingMax ?? 8
     this.#endedMax = init.endedMax ?? 1_000
     this.#compileMsMax = init.compileMsMax ?? 120_000
+    this.#compilerBytesMax = init.compilerBytesMax ?? 2 ** 30
   }
 
   /** Begins a verification; undefined if too many wait. */
@@ -109,7 +116,10 @@ export class Verifier {
     const input = readInput(request.input)
     if (!input) return failed('the source is no standard JSON input for Solidity')
     const output = await this.#compile(JSON.stringify(input))
-    if (output === undefined) return failed(`the compilation took more than ${this.#compileMsMax} ms`)
+    if (output === 'too late') return failed(`the compilation took more than ${this.#compileMsMax} ms`)
+    if (output === 'too large') {
+      return failed(`the compiler wants more memory than the ${this.#compilerBytesMax} bytes that it is given`)
+    }
     const errors = (output.errors ?? []).filter(({ severity }) => severity === 'error')
     if (errors.length > 0) return failed(`compilation failed: ${errors[0]!.formattedMessage?.slice(0, 500)}`)
     const contract = findContract(output, request.contractName)
@@ -118,7 +128,7 @@ export class Verifier {
     if (!/^(?:[0-9a-f]{2})+$/.test(object)) return failed('the contract is abstract, or its libraries are not named')
     const likeness = compareCode(request.code, hexToBytes(`0x${object}`), immutableReferences)
     if (likeness === 'different') return failed('the compiled bytecode does not match the bytecode on chain')
-    await this.sources.put({
+    const isKept = await this.sources.put({
       address: request.address,
       codeHash: bytesToHex(keccak256(request.code)),
       contractName: contract.name,
@@ -128,28 +138,29 @@ export class Verifier {
       constructorArguments: request.constructorArguments,
       isExact: likeness === 'exact',
     })
+    if (!isKept) return failed('it is the source, but this node keeps no further sources')
     return { kind: 'verified' }
   }
 
-  /** Undefined if it took too long. */
-  async #compile(input: string): Promise<CompilerOutput | undefined> {
+  async #compile(input: string): Promise<CompilerOutput | 'too late' | 'too large'> {
     const file = import.meta.url.endsWith('.ts') ? './verify-worker.ts' : './verify-worker.js'
     const worker = new Worker(new URL(file, import.meta.url), {
-      workerData: input,
+      workerData: { input, memoryBytesMax: this.#compilerBytesMax } satisfies CompilerJob,
       name: 'solc',
       resourceLimits: { maxOldGenerationSizeMb: 1_024 },
     })
     worker.unref()
-    const result = Promise.withResolvers<string | undefined>()
-    worker.once('message', (output: string) => result.resolve(output))
+    const result = Promise.withResolvers<CompilerAnswer | 'too late'>()
+    worker.once('message', (answer: CompilerAnswer) => result.resolve(answer))
     worker.once('error', (error) => result.reject(error))
     worker.once('exit', () => result.reject(new Error('the compiler ended without an answer')))
-    const timer = setTimeout(() => result.resolve(undefined), this.#compileMsMax)
-    const stop = () => result.resolve(undefined)
+    const stop = () => result.resolve('too late')
+    const timer = setTimeout(stop, this.#compileMsMax)
     this.#ending.signal.addEventListener('abort', stop)
     try {
-      const output = await result.promise
-      return output === undefined ? undefined : (JSON.parse(output) as CompilerOutput)
+      const answer = await result.promise
+      if (answer === 'too late') return answer
+      return answer.output === undefined ? 'too large' : (JSON.parse(answer.output) as CompilerOutput)
     } finally {
       clearTimeout(timer)
       this.#ending.signal.removeEventListener('abort', stop)
