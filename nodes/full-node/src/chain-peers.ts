@@ -33,6 +33,8 @@ export interface ChainPeersComponents {
   readonly handlers: FrameHandlers
   readonly log: Logger
   readonly metrics?: Metrics
+  /** ms since any fixed moment, for bans. */
+  readonly nowMs?: () => number
 }
 
 export interface ChainPeersLimits {
@@ -105,11 +107,13 @@ export class ChainPeers {
   readonly #bans = new Map<string, Ban>()
   readonly #listeners = new Set<() => void>()
   readonly #metrics: ReturnType<typeof createPeerMetrics> | undefined
+  readonly #nowMs: () => number
   #signal: AbortSignal | undefined
 
   constructor(components: ChainPeersComponents, limits: Partial<ChainPeersLimits> = {}) {
     this.#components = components
     this.#limits = { ...defaultChainPeersLimits, ...limits }
+    this.#nowMs = components.nowMs ?? (() => performance.now())
     this.#metrics = components.metrics && createPeerMetrics(components.metrics, this)
   }
 
@@ -124,12 +128,12 @@ export class ChainPeers {
   }
 
   get bannedCount(): number {
-    const nowMs = performance.now()
+    const nowMs = this.#nowMs()
     return [...this.#bans.values()].filter(({ untilMs }) => untilMs > nowMs).length
   }
 
   isBanned(peerId: string): boolean {
-    return (this.#bans.get(peerId)?.untilMs ?? 0) > performance.now()
+    return (this.#bans.get(peerId)?.untilMs ?? 0) > this.#nowMs()
   }
 
   /** Calls back when a peer came, went, or has news; returns what ends it. */
@@ -226,7 +230,7 @@ export class ChainPeers {
   async #keep(peer: ChainPeer, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const ban = this.#bans.get(peer.peerId)
-      const restMs = (ban?.untilMs ?? 0) - performance.now()
+      const restMs = (ban?.untilMs ?? 0) - this.#nowMs()
       if (restMs > 0) {
         await sleep(restMs, signal).catch(() => {})
         continue
@@ -323,7 +327,7 @@ export class ChainPeers {
     const count = (this.#bans.get(peer.peerId)?.count ?? 0) + 1
     const ms = Math.min(banMsMax, banMs * 2 ** (count - 1))
     this.#bans.delete(peer.peerId)
-    this.#bans.set(peer.peerId, { untilMs: performance.now() + ms, count })
+    this.#bans.set(peer.peerId, { untilMs: this.#nowMs() + ms, count })
     if (this.#bans.size > bansMax) this.#bans.delete(this.#bans.keys().next().value!)
     this.#metrics?.bans.inc()
     peer.score = 0

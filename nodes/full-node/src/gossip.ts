@@ -222,8 +222,10 @@ class GossipNode implements Gossip {
     const guarded =
       (topic: 'transactions' | 'blocks', judge: (data: Uint8Array) => Promise<TopicValidatorResult>) =>
       async (neighbour: { toString(): string }, message: Message) => {
-        const result = this.#isWithinRate(String(neighbour)) ? await judge(message.data) : Ignore
-        this.#metrics?.received.inc({ topic, result })
+        const isHeard = this.#isWithinRate(String(neighbour))
+        if (!isHeard) await forget(pubsub, message)
+        const result = isHeard ? await judge(message.data) : Ignore
+        this.#metrics?.received.inc({ topic, result: isHeard ? result : 'unread' })
         return result
       }
     pubsub.topicValidators.set(
@@ -429,6 +431,19 @@ class GossipNode implements Gossip {
   }
 }
 
+/**
+ * Gossipsub notes a message as seen before it asks what we think of it. One that was not looked at was not seen: otherwise
+ * a neighbour that floods us with what others are about to say would silence them.
+ */
+async function forget(pubsub: GossipSub, message: Message): Promise<void> {
+  const { msgIdFn, msgIdToStrFn, seenCache } = pubsub as unknown as {
+    msgIdFn(message: Message): Uint8Array | Promise<Uint8Array>
+    msgIdToStrFn(id: Uint8Array): string
+    readonly seenCache: { readonly entries: Map<string, unknown> }
+  }
+  seenCache.entries.delete(msgIdToStrFn(await msgIdFn(message)))
+}
+
 function createGossipMetrics(metrics: Metrics, gossip: GossipNode) {
   const registers = [metrics]
   new Gauge({
@@ -442,7 +457,7 @@ function createGossipMetrics(metrics: Metrics, gossip: GossipNode) {
   return {
     received: new Counter({
       name: 'cumulus_node_gossip_received_total',
-      help: 'Messages of neighbours, by topic and by what was thought of them',
+      help: 'Messages of neighbours, by topic and by what was thought of them; unread: beyond what one may hand on',
       labelNames: ['topic', 'result'],
       registers,
     }),

@@ -65,8 +65,8 @@ describe('the control network', () => {
         host: '127.0.0.1',
         port: 0,
         bootstrap: bootstrap.map((member) => member.gossip.addresses[0]!),
-        limits: { dialEveryMs: 200, announceMs: 20, presenceMs: 20 },
         ...init,
+        limits: { dialEveryMs: 200, announceMs: 20, presenceMs: 20, ...init.limits },
       },
       { signal: new AbortController().signal },
     )
@@ -181,6 +181,22 @@ describe('the control network', () => {
     await until(() => first.mempool.get(other.hash) !== undefined, 'an honest neighbour is still heard')
     assert.equal(first.mempool.get(good.hash), undefined)
     assert.equal(second.mempool.count, 1)
+  })
+
+  it('does not read more of a neighbour than it may hand on, and hears the same from another all the same', async () => {
+    const first = await join([], { limits: { messagesPerSecond: 1e-6, messageBurst: 3 } })
+    const loud = await stranger(first)
+    const sent = await Promise.all([4, 5, 6, 7, 8, 9].map((index) => signed(testAccount(index))))
+    for (const { raw } of sent) await loud.pubsub.publish(loud.topics.transactions, raw)
+    await until(() => first.mempool.count >= 3, 'what the burst allows is taken')
+    const modest = await stranger(first)
+    const last = sent.at(-1)!
+    await modest.pubsub.publish(modest.topics.transactions, last.raw)
+    await until(() => first.mempool.get(last.hash) !== undefined, 'the other neighbour is heard')
+    assert.deepEqual(
+      sent.map(({ hash }) => first.mempool.get(hash) !== undefined),
+      [true, true, true, false, false, true],
+    )
   })
 })
 
