@@ -1,6 +1,7 @@
 export type { Artifact } from './hardhat-project.ts'
 export { HardhatProject } from './hardhat-project.ts'
 export { CHAIN_ID, keys, LocalChain } from './local-chain.ts'
+export { LoopWatch } from './loop-watch.ts'
 export { PlainRpc } from './plain-rpc.ts'
 export { type Proof, verifyProof } from './prove.ts'
 export { amountOut, uniswap } from './uniswap.ts'
