@@ -46,13 +46,15 @@ export class TagRecords {
   readonly #outbox: Table
   readonly #delivered: Table
   readonly #meta: Table
+  readonly #outboxBytesMax: number
   /** Claims on their way to disk, by key. */
   readonly #writing = new Map<string, Promise<void>>()
   readonly #refusedCounts: Record<Refusal, number> = { 'other-root': 0, inconsistent: 0 }
   #outboxBytes = 0
 
-  private constructor(database: Database) {
+  private constructor(database: Database, outboxBytesMax: number) {
     this.#database = database
+    this.#outboxBytesMax = outboxBytesMax
     this.#claims = database.table('claims')
     this.#refused = database.table('refused')
     this.#outbox = database.table('outbox')
@@ -66,10 +68,16 @@ export class TagRecords {
    * The records of a tagger key.
    *
    * @param init.isNewKey the key was just made: the records may be empty
+   * @param init.outboxBytesMax of tags that wait for seats which are away. Default 256 MiB
    * @throws TeeWorkerError RECORDS_LOST if the key has tagged before and these are not its records
    */
-  static async open(folder: string, keyHash: Uint8Array, init: { isNewKey: boolean }): Promise<TagRecords> {
-    const records = new TagRecords(await Database.open(join(folder, 'records')))
+  static async open(
+    folder: string,
+    keyHash: Uint8Array,
+    init: { readonly isNewKey: boolean; readonly outboxBytesMax?: number },
+  ): Promise<TagRecords> {
+    const database = await Database.open(join(folder, 'records'))
+    const records = new TagRecords(database, init.outboxBytesMax ?? OUTBOX_BYTES_MAX)
     const known = records.#meta.get(KEY_NOTE)
     if (known ? !equalBytes(known, keyHash) : !init.isNewKey) {
       await records.close()
@@ -124,9 +132,9 @@ export class TagRecords {
     const before = this.#outbox.get(encoded)
     const evicted: Uint8Array[] = []
     let bytes = this.#outboxBytes + value.length - (before?.length ?? 0)
-    if (bytes > OUTBOX_BYTES_MAX) {
+    if (bytes > this.#outboxBytesMax) {
       for (const entry of this.#outbox.range()) {
-        if (bytes <= OUTBOX_BYTES_MAX) break
+        if (bytes <= this.#outboxBytesMax) break
         if (equalBytes(entry.key, encoded)) continue
         bytes -= entry.value.length
         evicted.push(entry.key)
@@ -172,6 +180,11 @@ export class TagRecords {
   /** Stripes whose tags are kept. */
   *keptKeys(): Generator<StripeKey> {
     for (const { key } of this.#outbox.range()) yield decodeKey(key)
+  }
+
+  /** Of the tags that are kept. */
+  get outboxBytes(): number {
+    return this.#outboxBytes
   }
 
   get keptCount(): number {

@@ -16,11 +16,18 @@ import {
   stripeTagsMessage,
   tagsOfSeat,
 } from '@cumulus/podr2'
+import { createLogger, createMetrics } from '@cumulus/service'
 import { verifyEd25519 } from '@cumulus/signature'
 import { groupId, seat, stripeNumber } from '@cumulus/types'
-import { TeeWorkerError } from '../src/index.ts'
+import { TagDelivery } from '../src/delivery.ts'
+import { type ChainGroup, type PendingQuote, TeeWorkerError, type WorkerState } from '../src/index.ts'
+import { createWorkerMetrics } from '../src/metrics.ts'
+import { MinerSessions } from '../src/miner-sessions.ts'
+import { isRenewalDue } from '../src/registration.ts'
 import { loadOrSealSeed } from '../src/sealed-key.ts'
+import { SegmentFetcher, SegmentUnavailable } from '../src/segment-fetcher.ts'
 import { TagRecords } from '../src/tag-records.ts'
+import { Tagging } from '../src/tagging.ts'
 import { GROUP, inWorld, params, SEATS, storeSegment, until, type World } from './support/fake-world.ts'
 
 const podr: PodrParams = { chainId: params.chainId, ...params.audit }
@@ -55,6 +62,32 @@ describe('a TEE worker', () => {
     })
   })
 
+  it('counts what it does, by these names', async () => {
+    await inWorld(async (world) => {
+      await world.start()
+      const { chain } = world
+      chain.commit(GROUP, 3, storeSegment(world, 3).root)
+      await until('tags arrive', () => allHave(world, 3))
+      const status = () => world.worker.status() as { undelivered: number }
+      await until('all are delivered', () => status().undelivered === 0)
+      const text = await world.figures()
+      const value = (name: string) => {
+        const line = text.split('\n').find((one) => one.startsWith(`cumulus_tee_${name} `))
+        return line && Number(line.slice(line.indexOf(' ') + 1))
+      }
+      const { fragmentBytes, dataCount } = params.classes.standard
+      assert.equal(value('tagged_stripes_total'), 1)
+      assert.equal(value('tagged_bytes_total'), SEATS * fragmentBytes)
+      assert.equal(value('fetched_bytes_total'), dataCount * fragmentBytes)
+      assert.equal(value('tag_seconds_count'), 1)
+      assert.equal(value('deliveries_total{code="ok"}'), SEATS)
+      for (const name of ['backlog', 'undelivered', 'sessions']) assert.notEqual(value(name), undefined, name)
+      for (const name of ['refused_total', 'requests_total']) {
+        assert.ok(text.includes(`# TYPE cumulus_tee_${name} counter`), name)
+      }
+    })
+  })
+
   it('needs any four honest seats, and takes nobody’s word', async () => {
     await inWorld(async (world) => {
       await world.start()
@@ -83,12 +116,70 @@ describe('a TEE worker', () => {
         const other = storeSegment(world, 2, 99)
         chain.commit(GROUP, 2, other.root)
         await until('it is refused', () => world.lines.some((line) => line.includes('never tagged again')))
-        await new Promise((resolve) => setTimeout(resolve, 300))
+        // What was committed later is tagged by then.
+        const next = restart ? 9 : 8
+        chain.commit(GROUP, next, storeSegment(world, next).root)
+        await until('the next one is tagged', () => allHave(world, next))
         assert.ok(miners.every(({ tags }) => !tags.has(2)))
       }
       assert.ok(before.length > 0)
       const health = await world.worker.health()
       assert.ok(!health.ok)
+    })
+  })
+
+  it('keeps to what it has claimed when it was restarted in between, and had refused nothing yet', async () => {
+    await inWorld(async (world) => {
+      await world.start()
+      const { chain, miners } = world
+      chain.commit(GROUP, 2, storeSegment(world, 2).root)
+      await until('tags arrive', () => allHave(world, 2))
+      await world.stop()
+      for (const { tags } of miners) tags.clear()
+      chain.commit(GROUP, 2, storeSegment(world, 2, 99).root)
+      await world.start()
+      await until('it is refused', () => world.lines.some((line) => line.includes('never tagged again')))
+      chain.commit(GROUP, 3, storeSegment(world, 3).root)
+      await until('the next one is tagged', () => allHave(world, 3))
+      assert.ok(miners.every(({ tags }) => !tags.has(2)))
+    })
+  })
+
+  it('tags by several threads what it tags by one, with one segment more in memory than there are threads', async () => {
+    await inWorld(async (world) => {
+      const { chain, miners } = world
+      const threads = 3
+      await world.start({ tuning: { threads, lookMs: 200, retryMs: 100 } })
+      const gate = Promise.withResolvers<void>()
+      const held = new Set<number>()
+      let heldMax = 0
+      for (const miner of miners) {
+        miner.onGet = (stripe) => {
+          held.add(stripe)
+          heldMax = Math.max(heldMax, held.size)
+          return gate.promise
+        }
+        miner.onTags = (stripe) => void held.delete(stripe)
+      }
+      const stripes = Array.from({ length: 12 }, (_, i) => i)
+      const segments = stripes.map((stripe) => storeSegment(world, stripe))
+      for (const stripe of stripes) chain.commit(GROUP, stripe, segments[stripe]!.root)
+      const backlog = () => (world.worker.status() as { tagBacklog: number }).tagBacklog
+      await until('all wait', () => backlog() === stripes.length && held.size === threads + 1)
+      gate.resolve()
+      await until('all are tagged', () => stripes.every((stripe) => allHave(world, stripe)))
+      assert.equal(heldMax, threads + 1)
+      const { taggerKey } = chain.registration!
+      const { body: powers } = await miners[0]!.session!.request(FrameOp.powers, {})
+      const key = decodeTaggerKey(taggerKey, registrationMessage(params.chainId, chain.account))
+      const tagger = { key, powers: decodePowers(powers, key, podr.sectorCount) }
+      for (const stripe of stripes) {
+        const at = stripe % SEATS
+        const own = tagsOfSeat(miners[0]!.tags.get(stripe)!.body, seat(at), SEATS)
+        const where = { group: groupId(GROUP), stripe: stripeNumber(stripe), seat: seat(at) }
+        const { fragments } = segments[stripe]!
+        assert.ok(checkTags(fragments[at]!, own, where, tagger, new Uint8Array(32).fill(stripe), podr), `${stripe}`)
+      }
     })
   })
 
@@ -101,6 +192,10 @@ describe('a TEE worker', () => {
       world.chain.commit(GROUP, 0, root)
       await until('it is refused', () => world.lines.some((line) => line.includes('is no segment')))
       assert.ok(world.miners.every(({ tags }) => tags.size === 0))
+      // Whoever committed it is to blame: the worker is well, and counts it.
+      assert.ok((await world.worker.health()).ok)
+      const { refused } = world.worker.status() as { refused: object }
+      assert.deepEqual(refused, { 'other-root': 0, inconsistent: 1 })
     })
   })
 
@@ -250,7 +345,192 @@ describe('the key of a worker', () => {
   })
 })
 
+describe('an attestation', () => {
+  const rules = { attestationEpochs: 100, epochsPerEra: 6 }
+  const due = (state: WorkerState, expiresAtEpoch: bigint, epoch: bigint, last?: PendingQuote) =>
+    isRenewalDue({ state, expiresAtEpoch }, last, epoch, rules)
+
+  it('is renewed when a fifth of its time is left, has ended, or was refused', () => {
+    assert.equal(due('active', 121n, 100n), false)
+    assert.equal(due('active', 120n, 100n), true)
+    for (const state of ['expired', 'rejected', 'pending'] as const) assert.equal(due(state, 0n, 100n), true, state)
+    assert.equal(due('exiting', 0n, 100n), false)
+  })
+
+  it('is left alone while votes are cast, and handed in anew when nobody may cast any more', () => {
+    for (const state of ['pending', 'active', 'expired'] as const) {
+      for (let epoch = 90n; epoch < 102n; epoch++) {
+        assert.equal(due(state, 0n, epoch, { isWaiting: true, sinceEpoch: 90n }), false, `${state} ${epoch}`)
+      }
+      assert.equal(due(state, 0n, 102n, { isWaiting: true, sinceEpoch: 90n }), true, state)
+    }
+  })
+
+  it('is handed in once an epoch', () => {
+    for (const isWaiting of [false, true]) {
+      assert.equal(due('rejected', 0n, 90n, { isWaiting, sinceEpoch: 90n }), false)
+    }
+    assert.equal(due('rejected', 0n, 91n, { isWaiting: false, sinceEpoch: 90n }), true)
+  })
+
+  it('is handed in again by a worker that waits in vain', async () => {
+    await inWorld(async (world) => {
+      const { chain } = world
+      await world.start()
+      await world.stop()
+      chain.entry = { ...chain.entry!, state: 'pending', expiresAtEpoch: 0n }
+      chain.quote = { isWaiting: true, sinceEpoch: 1n - BigInt(2 * params.epochsPerEra) }
+      await world.start()
+      await until('it is handed in', () => chain.calls.includes('renew'))
+    })
+  })
+})
+
+describe('a round of deliveries', () => {
+  it('asks once for the group of many stripes', async () => {
+    await inRecords({}, async (records) => {
+      const stop = new AbortController()
+      let asked = 0
+      const delivery = new TagDelivery({
+        records,
+        sessions: new MinerSessions(),
+        // Another worker tags it now: what is kept goes.
+        groupOf: async () => void asked++,
+        metrics: createWorkerMetrics(createMetrics({ process: false })),
+        log: createLogger({ name: 'tee', write: () => undefined }),
+      })
+      for (let stripe = 0; stripe < 50; stripe++) await records.keep({ group: 7, stripe }, signedTags(96))
+      const running = delivery.run({ signal: stop.signal })
+      delivery.minerCame()
+      await until('all are gone', () => records.keptCount === 0)
+      stop.abort(new Error('test'))
+      await running
+      assert.equal(asked, 1)
+    })
+  })
+})
+
+describe('the fetcher of segments', () => {
+  it('waits for no seat that says nothing, as long as another describes the segment', async () => {
+    await inWorld(async (world) => {
+      const { root, fragments } = storeSegment(world, 1)
+      const { miners } = world
+      const silent = new Set([0, 1])
+      const sessions = {
+        of: (peerKey: Uint8Array) => {
+          const at = miners.findIndex(({ identity }) => equalBytes(identity.publicKey, peerKey))
+          return {
+            request: async (op: number, _: object, { signal }: { signal: AbortSignal }) => {
+              if (silent.has(at)) await new Promise((__, reject) => signal.addEventListener('abort', reject))
+              const { body, descriptor } = miners[at]!.fragments.get(1)!
+              return op === FrameOp.describe ? { meta: descriptor } : { body }
+            },
+          }
+        },
+      } as unknown as MinerSessions
+      const log = createLogger({ name: 'tee', write: () => undefined })
+      const fetcher = new SegmentFetcher({ sessions, log }, { describeMs: 2 ** 31 - 1, hedgeMs: 1 })
+      const peerKeys = miners.map(({ identity }) => identity.publicKey)
+      const kind = params.classes.standard
+      const segment = await fetcher.fetch(
+        { group: GROUP, stripe: 1 },
+        root,
+        peerKeys,
+        kind,
+        AbortSignal.timeout(20_000),
+      )
+      assert.equal(segment.fragments.length, kind.dataCount)
+      for (const { seat: at, bytes } of segment.fragments) assert.ok(equalBytes(bytes, fragments[at]!))
+    })
+  })
+})
+
+describe('the queue of a worker', () => {
+  it('takes no more than it says, and takes again when there is room', async () => {
+    await inRecords({}, async (records) => {
+      const of = { id: 1, classId: 1, stripeCount: 0, tagger: `0x${'11'.repeat(20)}`, peerKeys: [] } as ChainGroup
+      const job = (stripe: number) => ({ group: 1, stripe, root: new Uint8Array(32), of })
+      const fetcher = {
+        fetch: async () => {
+          throw new SegmentUnavailable(0, 4)
+        },
+      }
+      const parts = { records, fetcher, sessions: new MinerSessions(), params }
+      const tagging = new Tagging({ ...parts, log: createLogger({ name: 'tee', write: () => undefined }) } as never)
+      for (let stripe = 0; stripe < 16_384; stripe++) assert.equal(tagging.add(job(stripe)), 'taken')
+      assert.deepEqual([tagging.add(job(16_384)), tagging.add(job(5)), tagging.backlog], ['full', 'known', 16_384])
+      const stop = new AbortController()
+      const running = tagging.run({ inFlight: 1, signal: stop.signal })
+      await until('there is room', () => tagging.backlog < 16_384)
+      assert.equal(tagging.add(job(16_384)), 'taken')
+      stop.abort(new Error('test'))
+      await running
+    })
+  })
+})
+
+/** Records of their own in a folder of their own. */
+async function inRecords(
+  init: { outboxBytesMax?: number },
+  use: (records: TagRecords) => Promise<void>,
+): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'cumulus-records-'))
+  const records = await TagRecords.open(folder, new Uint8Array(32), { isNewKey: true, ...init })
+  try {
+    await use(records)
+  } finally {
+    await records.close()
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+function signedTags(bytes: number) {
+  return { root: new Uint8Array(32), signature: new Uint8Array(64), tags: new Uint8Array(bytes).fill(bytes & 255) }
+}
+
 describe('records', () => {
+  it('hold a claim against every other one, over restarts', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'cumulus-records-'))
+    const key = { group: 1, stripe: 2 }
+    const [a, b] = [new Uint8Array(32).fill(1), new Uint8Array(32).fill(2)]
+    const claims: string[] = []
+    try {
+      for (const [isNewKey, root] of [
+        [true, a],
+        [false, b],
+        [false, a],
+      ] as const) {
+        const records = await TagRecords.open(folder, new Uint8Array(32), { isNewKey })
+        claims.push(await records.claim(key, root))
+        await records.close()
+      }
+      assert.deepEqual(claims, ['new', 'other', 'again'])
+    } finally {
+      await rm(folder, { recursive: true, force: true })
+    }
+  })
+
+  it('keep the newest tags within their bounds, and forget who has taken those that go', async () => {
+    const outboxBytesMax = 10_000
+    await inRecords({ outboxBytesMax }, async (records) => {
+      let random = 1
+      const next = (below: number) => (random = (random * 48_271) % 0x7fff_ffff) % below
+      for (let i = 0; i < 200; i++) {
+        const key = { group: 1, stripe: next(40) }
+        await records.keep(key, signedTags(48 * (1 + next(60))))
+        await records.setDelivered(key, 1 + next(100))
+        assert.ok(records.kept(key), 'what was kept last is there')
+        assert.ok(records.outboxBytes <= outboxBytesMax)
+        const sum = [...records.keptKeys()].reduce((bytes, one) => bytes + 96 + records.kept(one)!.tags.length, 0)
+        assert.equal(records.outboxBytes, sum)
+        for (let stripe = 0; stripe < 40; stripe++) {
+          if (!records.kept({ group: 1, stripe })) assert.equal(records.delivered({ group: 1, stripe }), 0)
+        }
+        if (next(10) === 0) await records.drop(key)
+      }
+    })
+  })
+
   it('give a name to one of two claims made at once', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'cumulus-records-'))
     const records = await TagRecords.open(folder, new Uint8Array(32), { isNewKey: true })

@@ -111,6 +111,9 @@ export class FakeMiner {
   /** Answers `get` with other bytes, or not at all. */
   lies = false
   refusesTags = false
+  /** Is told of every fragment asked for, and may keep it waiting. */
+  onGet: (stripe: number) => Promise<void> | void = () => undefined
+  onTags: (stripe: number) => void = () => undefined
   asked = { get: 0, putTags: 0, getTags: 0 }
   session: Session | undefined
 
@@ -125,8 +128,9 @@ export class FakeMiner {
           if (!found) throw new RemoteError('NOT_FOUND', 'no such fragment')
           return { meta: found.descriptor }
         },
-        [FrameOp.get]: ({ stripe }) => {
+        [FrameOp.get]: async ({ stripe }) => {
           this.asked.get++
+          await this.onGet(stripe)
           const found = this.fragments.get(stripe)
           if (!found) throw new RemoteError('NOT_FOUND', 'no such fragment')
           return { body: this.lies ? new Uint8Array(found.body.length) : found.body }
@@ -135,6 +139,7 @@ export class FakeMiner {
           this.asked.putTags++
           if (this.refusesTags) throw new RemoteError('NOT_FOUND', 'no such fragment')
           this.tags.set(stripe, { hash, meta, body })
+          this.onTags(stripe)
           return {}
         },
         [FrameOp.getTags]: ({ stripe }) => {
@@ -153,6 +158,8 @@ export interface World {
   readonly miners: readonly FakeMiner[]
   readonly folder: string
   readonly lines: string[]
+  /** Figures of the worker that runs, as they are scraped. */
+  figures(): Promise<string>
   worker: RunningRole
   start(change?: Partial<TeeWorkerConfig>): Promise<void>
   stop(): Promise<void>
@@ -169,6 +176,7 @@ export async function inWorld(use: (world: World) => Promise<void>): Promise<voi
   )
   const lines: string[] = []
   let stop = new AbortController()
+  let metrics = createMetrics({ process: false })
   const world = {
     chain,
     miners,
@@ -177,6 +185,7 @@ export async function inWorld(use: (world: World) => Promise<void>): Promise<voi
     worker: undefined as unknown as RunningRole,
     async start(change: Partial<TeeWorkerConfig> = {}) {
       stop = new AbortController()
+      metrics = createMetrics({ process: false })
       const log = createLogger({ name: 'tee', level: 'debug', json: true, write: (line) => lines.push(line) })
       const config = {
         folder,
@@ -186,13 +195,10 @@ export async function inWorld(use: (world: World) => Promise<void>): Promise<voi
         tuning: { threads: 1, lookMs: 200, retryMs: 100 },
         ...change,
       }
-      world.worker = await runTeeWorker(
-        config,
-        { signal: stop.signal, log, metrics: createMetrics({ process: false }) },
-        chain,
-      )
+      world.worker = await runTeeWorker(config, { signal: stop.signal, log, metrics }, chain)
       await Promise.all(miners.map((miner) => miner.dial(chain.entry!.addresses)))
     },
+    figures: () => metrics.metrics(),
     async stop() {
       stop.abort(new Error('test'))
       await world.worker?.stopped
