@@ -22,6 +22,8 @@ export interface AuditsComponents {
   readonly store: SlabStore
   readonly authority: Authority
   readonly sessionOf: (peerKey: Uint8Array) => Session | undefined
+  /** `needs` says something else than before. */
+  readonly onNeeds: () => void
   readonly params: Params
   readonly metrics: MinerMetrics
   readonly log: Logger
@@ -39,7 +41,7 @@ export class Audits {
   readonly tags: TagService
   readonly #parts: AuditsComponents
   readonly #taggers: Taggers
-  readonly #kept: KeptTags
+  #needed: ReadonlySet<string> = new Set()
   readonly #losses: Losses
   readonly #keeper: TagKeeper
   readonly #watcher: ChallengeWatcher
@@ -56,7 +58,6 @@ export class Audits {
     this.#taggers = new Taggers({ folder: join(init.folder, 'powers'), podr, prover, sessionOf, log })
     const taggers = this.#taggers
     const kept = new KeptTags(store, taggers)
-    this.#kept = kept
     this.#losses = new Losses({ chain, store, metrics, log }, init)
     const losses = this.#losses
     this.tags = new TagService({
@@ -74,6 +75,11 @@ export class Audits {
         taggers,
         kept,
         losses,
+        onTaggers: (accounts) => {
+          const isNews = accounts.symmetricDifference(this.#needed).size > 0
+          this.#needed = accounts
+          if (isNews) parts.onNeeds()
+        },
         take: ({ group, stripe, seat: at }, frame, session) =>
           this.tags.put({ group: groupId(group), stripe: stripeNumber(stripe), seat: seat(at) }, frame, session),
       },
@@ -82,9 +88,9 @@ export class Audits {
     this.#watcher = new ChallengeWatcher({ ...common, taggers, kept, losses, keeper: this.#keeper })
   }
 
-  /** Whether tags of this TEE worker are kept. */
+  /** Whether tags of this TEE worker were kept when they were compared with the chain last. */
   needs(account: Address): boolean {
-    return this.#kept.taggers.has(account.toLowerCase())
+    return this.#needed.has(account.toLowerCase())
   }
 
   /** A fragment was found damaged, and is marked. */

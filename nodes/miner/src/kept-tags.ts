@@ -14,8 +14,6 @@ export interface StoredTags {
 export class KeptTags {
   readonly #store: SlabStore
   readonly #taggers: Pick<Taggers, 'get'>
-  /** Accounts, in lower case, of those whose tags were found here at the last look. There are as many as tag the own groups. */
-  taggers: ReadonlySet<string> = new Set()
 
   constructor(store: SlabStore, taggers: Pick<Taggers, 'get'>) {
     this.#store = store

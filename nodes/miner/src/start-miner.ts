@@ -148,6 +148,7 @@ class Miner implements RunningRole {
   readonly #metrics: ReturnType<typeof createMinerMetrics>
   #entry: ChainMiner
   #gatewayCount = 0
+  #workers: readonly ChainWorker[] = []
   #chainFailure: unknown
   /** Wei, since the start. */
   #toppedUp = 0n
@@ -166,6 +167,7 @@ class Miner implements RunningRole {
         store,
         authority: this.#authority,
         sessionOf: (peerKey) => this.#workerLinks.sessionOf(peerKey),
+        onNeeds: () => this.#linkWorkers(),
         params,
         metrics: this.#metrics,
         log,
@@ -210,10 +212,16 @@ class Miner implements RunningRole {
   }
 
   #useWorkers(workers: readonly ChainWorker[]): void {
+    this.#workers = workers
     this.#authority.setWorkers(workers)
     this.#audits.setWorkers(workers)
-    // The others are strangers, unless tags are here that only they can help to prove.
-    this.#workerLinks.update(workers.filter(({ account, isServing }) => isServing || this.#audits.needs(account)))
+    this.#linkWorkers()
+  }
+
+  /** Those that do not serve are strangers, unless tags are here that only they can help to prove. */
+  #linkWorkers(): void {
+    const wanted = this.#workers.filter(({ account, isServing }) => isServing || this.#audits.needs(account))
+    this.#workerLinks.update(wanted)
   }
 
   async status(): Promise<object> {

@@ -23,6 +23,8 @@ export interface TagKeeperComponents {
   readonly kept: KeptTags
   readonly losses: Pick<Losses, 'add'>
   readonly prover: Pick<Prover, 'check' | 'isProofWaiting'>
+  /** Accounts, in lower case, of those whose tags are here: as many as tag the own groups. */
+  readonly onTaggers: (accounts: ReadonlySet<string>) => void
   /** Checks and keeps tags that were asked for. */
   readonly take: (key: FragmentKey, frame: FrameMessage, session: Session) => Promise<unknown>
   readonly params: Params
@@ -338,7 +340,7 @@ export class TagKeeper {
       }
     }
     if (word) await this.#nameGone(word)
-    kept.taggers = taggers
+    this.#parts.onTaggers(taggers)
     this.wake()
     return await this.#regain(lost, signal)
   }

@@ -417,3 +417,85 @@ describe('what a miner has lost', () => {
     })
   })
 })
+
+describe('a TEE worker whose attestation is not in force', () => {
+  const links = async ({ miner }: TestNetwork) =>
+    ((await miner.status()) as { workerLinks: unknown[] }).workerLinks.length
+
+  it('is a stranger: it is neither dialled nor answered', async () => {
+    await inTestNetwork(async (network) => {
+      const worker = new FakeTeeWorker()
+      await worker.listen()
+      try {
+        const { chain } = network
+        chain.addWorker({ ...worker.entry, isServing: false })
+        const other = new FakeTeeWorker()
+        await other.listen()
+        chain.addWorker({ ...other.entry, account: `0x${'78'.repeat(20)}` })
+        await chain.until(() => other.session !== undefined)
+        assert.equal(worker.session, undefined)
+        assert.equal(await links(network), 1)
+        chain.changeWorker(worker.entry)
+        await chain.until(() => worker.session !== undefined)
+        await other.close()
+      } finally {
+        await network.stop()
+        await worker.close()
+      }
+    })
+  })
+
+  it('still helps to prove by its tags, and reads nothing', async () => {
+    await withWorker(async (network) => {
+      const { worker, chain } = network
+      await storeTagged(network, 0)
+      chain.changeWorker({ ...worker.entry, isServing: false })
+      await network.restart()
+      // When it is known whose tags are here.
+      await chain.until(async () => (await links(network)) === 1)
+      await chain.until(() => worker.session !== undefined)
+      const place = { group: GROUP, stripe: 0, seat: SEAT }
+      for (const op of [FrameOp.get, FrameOp.describe]) {
+        await assert.rejects(
+          worker.session!.request(op, { ...place, meta: new Uint8Array(4) }),
+          code('UNKNOWN_GATEWAY'),
+        )
+      }
+      await assert.rejects(worker.session!.request(FrameOp.getTags, place), code('NOT_YOUR_SEAT'))
+      chain.challengeMiner(worker.entry, worker.key, entries([0, 0]))
+      await chain.until(() => chain.verdicts.length === 1)
+      assert.deepEqual(chain.verdicts, ['passed 1 0'])
+    })
+  })
+})
+
+describe('what a miner shows of its proofs', () => {
+  it('is backlog, last proof and earnings, by these names', async () => {
+    await withWorker(async (network) => {
+      const { chain } = network
+      chain.audited = { ...chain.audited, passed: 1, lastPassedEpoch: 41n }
+      chain.earned = { claimable: 3n * 10n ** 18n, locked: 25n * 10n ** 17n, paid: 10n ** 18n }
+      await storeTagged(network, 0)
+      await store(network, 1)
+      const isCommitted = async () =>
+        ((await network.miner.status()) as { pendingFragments: number }).pendingFragments === 0
+      await chain.until(isCommitted)
+      await network.restart()
+      const value = async (name: string, labels = '') => {
+        const start = `cumulus_miner_${name}{account="${chain.account}"${labels}} `
+        const line = (await network.figures()).split('\n').find((one) => one.startsWith(start))
+        return line && Number(line.slice(start.length))
+      }
+      await chain.until(async () => (await value('earnings', ',kind="paid"')) !== undefined)
+      assert.equal(await value('tag_backlog'), 1)
+      assert.equal(await value('last_proof_epoch'), 41)
+      for (const [kind, tokens] of Object.entries({ claimable: 3, locked: 2.5, paid: 1 })) {
+        assert.equal(await value('earnings', `,kind="${kind}"`), tokens)
+      }
+      const text = await network.figures()
+      for (const name of ['proofs_total', 'tags_total', 'losses_total', 'proof_seconds']) {
+        assert.match(text, new RegExp(`# TYPE cumulus_miner_${name} `))
+      }
+    })
+  })
+})

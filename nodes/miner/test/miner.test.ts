@@ -341,9 +341,11 @@ describe('registration', () => {
         const { stake } = chain.entry!
         chain.entry = { ...chain.entry!, state: 'frozen', missingStake: 7n }
         const lines: string[] = []
+        const before = chain.reads['rewards'] ?? 0
         const stop = await start(chain, folder, SPACE, lines, topUpMax)
-        // It looks at its entry when it starts, and several times a minute.
-        await new Promise((resolve) => setTimeout(resolve, 200))
+        // It looks at its entry when it starts, and decides at once.
+        await chain.until(() => chain.reads['rewards'] === before + 1)
+        await new Promise((resolve) => setImmediate(resolve))
         await stop()
         assert.deepEqual([chain.entry.state, chain.entry.missingStake], [state, missingStake])
         assert.equal(chain.entry.stake - stake, 7n - missingStake)

@@ -178,8 +178,10 @@ export class FakeChain implements MinerChain {
   tagged = async (group: number, at: number, first: number): Promise<bigint> =>
     this.#read('tagged', this.taggedBits.get(`${group}/${at}/${first}`) ?? 0n)
   challenge = async (): Promise<ChainChallenge | undefined> => this.#read('challenge', this.open)
-  record = async (): Promise<ChainRecord> => this.#read('record', { ...noRecord })
-  rewards = async (): Promise<ChainRewards> => this.#read('rewards', { claimable: 3n, locked: 2n, paid: 1n })
+  audited: ChainRecord = noRecord
+  earned: ChainRewards = { claimable: 3n, locked: 2n, paid: 1n }
+  record = async (): Promise<ChainRecord> => this.#read('record', this.audited)
+  rewards = async (): Promise<ChainRewards> => this.#read('rewards', this.earned)
   workerChanges = (init: FollowInit): AsyncIterable<unknown> => this.#follow(this.#workerChanges, init)
   challenged = (init: FollowInit): AsyncIterable<ChallengedEvent> => this.#follow(this.#challenged, init)
 

@@ -97,6 +97,8 @@ export interface TestNetwork {
   /** Key of the miner, as registered. */
   readonly peerKey: Uint8Array
   readonly lines: string[]
+  /** Figures of the miner that runs, as they are scraped. */
+  figures(): Promise<string>
   /** Stops the miner and starts it again from its folder. */
   restart(): Promise<void>
   stop(): Promise<void>
@@ -112,10 +114,12 @@ export async function inTestNetwork(use: (network: TestNetwork) => Promise<void>
   chain.grants.add(`${TERRITORY}/${gateway.account}`)
   const lines: string[] = []
   let stop = new AbortController()
+  let metrics = createMetrics({ process: false })
   const start = (): Promise<RunningRole> => {
     stop = new AbortController()
     const log = createLogger({ name: 'miner', level: 'debug', json: true, write: (line) => lines.push(line) })
-    const context = { signal: stop.signal, log, metrics: createMetrics({ process: false }) }
+    metrics = createMetrics({ process: false })
+    const context = { signal: stop.signal, log, metrics }
     const audits = { gatherMs: 20, retryMs: 100 }
     const tuning = { keepFreeBytes: 0, fillBytesPerSecond: 1e9, audits }
     return runMiner({ folder, params, spaceBytes: SPACE, region: 'test', tuning }, context, chain)
@@ -134,6 +138,7 @@ export async function inTestNetwork(use: (network: TestNetwork) => Promise<void>
     session: await gateway.session(2),
     peerKey,
     lines,
+    figures: () => metrics.metrics(),
     async stop() {
       stop.abort(new Error('test stops the miner'))
       await network.miner.stopped
