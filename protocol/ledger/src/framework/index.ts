@@ -29,5 +29,6 @@ export {
   u16,
   u32,
   u64,
+  u112,
   u256,
 } from './solidity-storage.ts'

@@ -94,6 +94,7 @@ export const u8 = smallUint(1)
 export const u16 = smallUint(2)
 export const u32 = smallUint(4)
 export const u64 = bigUint(8)
+export const u112 = bigUint(14)
 export const u256 = bigUint(32)
 export const bool: Scalar<boolean> = scalar(
   1,

@@ -1,7 +1,7 @@
 import { bytesToHex, utf8Encode } from '@cumulus/bytes'
 import { keccak256 } from '@cumulus/hash'
 import type { Params } from '@cumulus/params'
-import { bytes32, type ContextOf, dict, module, require, u256 } from '../framework/index.ts'
+import { bytes32, type ContextOf, dict, module, require, struct, u32, u112 } from '../framework/index.ts'
 import { page, requireGovernance } from './rules.ts'
 
 /** A number that governance may change while the chain runs. What is not here takes a new version of the software. */
@@ -34,6 +34,30 @@ export const governed = {
     max: 100_000_000n * TOKEN,
     initial: (p) => p.staking.minSelfStake,
   },
+  'staking.minBond': {
+    about: 'least that may be bonded, in wei',
+    min: TOKEN / 1_000n,
+    max: 1_000_000n * TOKEN,
+    initial: (p) => p.staking.minBond,
+  },
+  'staking.jailEras': {
+    about: 'eras in jail after a provable misdeed',
+    min: 1n,
+    max: 1_461n,
+    initial: (p) => BigInt(p.staking.jailEras),
+  },
+  'territories.pricePerGiBEpoch': {
+    about: 'rent for one GiB over one epoch, in wei',
+    min: 1n,
+    max: 1_000n * TOKEN,
+    initial: (p) => p.pricePerGiBEpoch,
+  },
+  'territories.graceEpochs': {
+    about: 'epochs after expiry in which a territory can still be renewed',
+    min: 1n,
+    max: 100_000n,
+    initial: (p) => BigInt(p.graceEpochs),
+  },
 } as const satisfies Record<string, Governed>
 
 export type GovernedName = keyof typeof governed
@@ -45,12 +69,16 @@ const definition = module({
   name: 'Parameters',
   address: '0x0000000000000000000000000000000000000c0b',
   about: 'The numbers that governance may change, each within its bounds.',
-  structs: ['struct Parameter { string name; string about; uint256 value; uint256 min; uint256 max; }'],
+  structs: [
+    'struct Parameter { string name; string about; uint256 value; uint256 min; uint256 max; uint256 next; uint64 nextEra; }',
+  ],
   storage: {
-    /** By keccak256 of the name: the value plus 1. 0 stands for never changed. */
-    changed: dict(bytes32, u256),
+    /** By keccak256 of the name: values plus 1, 0 stands for never changed. `next` holds from era `fromEra` on. One slot. */
+    changed: dict(bytes32, struct({ value: u112, next: u112, fromEra: u32 })),
   },
-  events: { ParameterChanged: 'event ParameterChanged(bytes32 indexed key, string name, uint256 value)' },
+  events: {
+    ParameterChanged: 'event ParameterChanged(bytes32 indexed key, string name, uint256 value, uint64 fromEra)',
+  },
 })
 
 type C = ContextOf<typeof definition>
@@ -60,12 +88,21 @@ function known(name: string): GovernedName {
   return name as GovernedName
 }
 
-function current(c: C, name: GovernedName): bigint {
-  const changed = c.s.changed.get(keys.get(name)!)
-  return changed === 0n ? governed[name].initial(c.params) : changed - 1n
+function changeOf(c: C, name: GovernedName) {
+  const { value, next, fromEra } = c.s.changed.at(keys.get(name)!).get()
+  const isPending = fromEra > c.block.era
+  return { inForce: isPending ? value : next, next, fromEra, isPending }
 }
 
-/** Holds what governance has changed. A change is in force from the next call on; who reads it says when it matters. */
+function current(c: C, name: GovernedName): bigint {
+  const { inForce } = changeOf(c, name)
+  return inForce === 0n ? governed[name].initial(c.params) : inForce - 1n
+}
+
+/**
+ * Holds what governance has changed. A change holds from the next era on, for everybody at once: within an era nothing
+ * that one call was told can be otherwise in another. A second change in the same era takes the place of the first.
+ */
 export const parameters = definition
   .fn('function set(string name, uint256 value)', 0, (c, given, value) => {
     requireGovernance(c)
@@ -73,8 +110,9 @@ export const parameters = definition
     const { min, max } = governed[name]
     require(value >= min && value <= max, `${name} must be ${min} to ${max}`)
     const key = keys.get(name)!
-    c.s.changed.set(key, value + 1n)
-    c.emit.ParameterChanged(key, name, value)
+    const fromEra = c.block.era + 1
+    c.s.changed.at(key).set({ value: changeOf(c, name).inForce, next: value + 1n, fromEra })
+    c.emit.ParameterChanged(key, name, value, BigInt(fromEra))
   })
   .view('function valueOf(string name) view returns (uint256)', (c, name) => current(c, known(name)))
   .view('function parameterCount() view returns (uint256)', () => BigInt(names.length))
@@ -82,7 +120,17 @@ export const parameters = definition
     page(offset, limit, names.length).map((i) => {
       const name = names[i]!
       const { about, min, max } = governed[name]
-      return { name, about, value: current(c, name), min, max }
+      const value = current(c, name)
+      const { next, fromEra, isPending } = changeOf(c, name)
+      return {
+        name,
+        about,
+        value,
+        min,
+        max,
+        next: isPending ? next - 1n : value,
+        nextEra: isPending ? BigInt(fromEra) : 0n,
+      }
     }),
   )
   .service('get', (c, name: GovernedName) => current(c, name))

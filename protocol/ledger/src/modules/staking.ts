@@ -75,7 +75,7 @@ function bond(c: C, candidate: Address, amount: bigint): void {
   requireKnown(c, candidate)
   buy(c, c.caller, candidate, amount)
   const stake = stakeOf(c, c.caller, candidate)
-  const { minBond } = c.params.staking
+  const minBond = c.ask(parameters).get('staking.minBond')
   if (stake < minBond) throw c.error.StakeTooLow(minBond, stake)
   c.emit.Bonded(c.caller, candidate, amount)
 }
@@ -130,7 +130,7 @@ function punish(
     c.emit.Slashed(account, BigInt(era), ppm, amount)
     total += amount
   }
-  const untilEra = BigInt(c.block.era + c.params.staking.jailEras)
+  const untilEra = BigInt(c.block.era) + c.ask(parameters).get('staking.jailEras')
   c.s.candidates.at(offender).update({ jailedUntilEra: untilEra })
   chill(c, offender)
   c.emit.Jailed(offender, untilEra)
@@ -185,7 +185,7 @@ export const staking = definition
     settle(c, c.caller, candidate)
     const stake = stakeOf(c, c.caller, candidate)
     require(amount <= stake && (amount > 0n || stake === 0n), 'there is not so much')
-    const { minBond } = c.params.staking
+    const minBond = c.ask(parameters).get('staking.minBond')
     if (amount < stake && stake - amount < minBond) throw c.error.StakeTooLow(minBond, stake - amount)
     if (candidate === c.caller && c.s.candidates.at(c.caller).field('state').get() === candidateState.standing) {
       const needed = c.ask(parameters).get('staking.minSelfStake')

@@ -1,4 +1,3 @@
-import type { Params } from '@cumulus/params'
 import type { Address } from '@cumulus/types'
 import {
   address,
@@ -15,6 +14,7 @@ import {
   u64,
   u256,
 } from '../framework/index.ts'
+import { parameters } from './parameters.ts'
 import { page, requireShort, ZERO_ADDRESS } from './rules.ts'
 import { treasury } from './treasury.ts'
 
@@ -72,14 +72,19 @@ const definition = module({
 type C = ContextOf<typeof definition>
 
 /** Rent for so many bytes over so many epochs, rounded up to a wei. */
-export function rentOf(params: Params, capacityBytes: bigint, epochs: bigint): bigint {
-  return (capacityBytes * epochs * params.pricePerGiBEpoch + GIB - 1n) / GIB
+export function rentOf(pricePerGiBEpoch: bigint, capacityBytes: bigint, epochs: bigint): bigint {
+  return (capacityBytes * epochs * pricePerGiBEpoch + GIB - 1n) / GIB
+}
+
+function priceOf(c: C, capacityBytes: bigint, epochs: bigint): bigint {
+  return rentOf(c.ask(parameters).get('territories.pricePerGiBEpoch'), capacityBytes, epochs)
 }
 
 function stateAt(c: C, expiresAtEpoch: bigint): number {
   const epoch = BigInt(c.block.epoch)
   if (epoch < expiresAtEpoch) return territoryState.active
-  return epoch < expiresAtEpoch + BigInt(c.params.graceEpochs) ? territoryState.frozen : territoryState.expired
+  const graceEpochs = c.ask(parameters).get('territories.graceEpochs')
+  return epoch < expiresAtEpoch + graceEpochs ? territoryState.frozen : territoryState.expired
 }
 
 function existing(c: C, id: bigint) {
@@ -178,7 +183,7 @@ export const territories = definition
         expiresAtEpoch,
         name,
       })
-      collect(c, rentOf(c.params, capacityBytes, BigInt(epochs)))
+      collect(c, priceOf(c, capacityBytes, BigInt(epochs)))
       c.emit.Transfer(ZERO_ADDRESS, owner, id)
       c.emit.TerritoryMinted(id, owner, name, capacityBytes, expiresAtEpoch)
       return id
@@ -192,7 +197,7 @@ export const territories = definition
     const capacityBytes = territory.field('capacityBytes').get() + extraBytes
     require(capacityBytes <= U64_MAX, 'capacity is over 2^64 - 1 bytes')
     territory.update({ capacityBytes })
-    collect(c, rentOf(c.params, extraBytes, expiresAtEpoch - BigInt(c.block.epoch)))
+    collect(c, priceOf(c, extraBytes, expiresAtEpoch - BigInt(c.block.epoch)))
     c.emit.TerritoryExpanded(id, capacityBytes)
   })
   .fn('function renew(uint256 id, uint32 epochs) payable', 0, (c, id, epochs) => {
@@ -204,7 +209,7 @@ export const territories = definition
     const expiresAtEpoch = before + BigInt(epochs)
     require(expiresAtEpoch <= U64_MAX, 'expiry is over 2^64 - 1')
     territory.update({ expiresAtEpoch })
-    collect(c, rentOf(c.params, territory.field('capacityBytes').get(), BigInt(epochs)))
+    collect(c, priceOf(c, territory.field('capacityBytes').get(), BigInt(epochs)))
     c.emit.TerritoryRenewed(id, expiresAtEpoch)
   })
   .fn('function rename(uint256 id, string name)', 0, (c, id, name) => {
@@ -215,7 +220,7 @@ export const territories = definition
     c.emit.TerritoryRenamed(id, name)
   })
   .view('function price(uint64 capacityBytes, uint32 epochs) view returns (uint256)', (c, capacityBytes, epochs) =>
-    rentOf(c.params, capacityBytes, BigInt(epochs)),
+    priceOf(c, capacityBytes, BigInt(epochs)),
   )
   .view('function territoryOf(uint256 id) view returns (Territory)', (c, id) => territoryOf(c, id))
   .view(
@@ -279,7 +284,7 @@ export const territories = definition
     return {
       active: stateAt(c, expiresAtEpoch) === territoryState.active,
       freeBytes: capacityBytes - usedBytes - lockedBytes,
-      priceOf: (bytes: bigint) => rentOf(c.params, bytes, expiresAtEpoch - BigInt(c.block.epoch)),
+      priceOf: (bytes: bigint) => priceOf(c, bytes, expiresAtEpoch - BigInt(c.block.epoch)),
     }
   })
   .service('lock', (c, id: bigint, bytes: bigint) => account(c, id, { locked: bytes }))

@@ -171,6 +171,7 @@ describe('candidates', () => {
     chain.call(staking, 'unbond', [ann, minBond], { from: ann })
     const raise = ['staking.minSelfStake', 2n * minSelfStake] as const
     chain.call(parameters, 'set', raise, { from: GOVERNANCE_ADDRESS })
+    chain.advance({ epochs: minimal.epochsPerEra })
     chain.setKeys(bea)
     chain.bond(bea, bea, minSelfStake)
     assert.throws(() => chain.call(staking, 'validate', [0], { from: bea }), /StakeTooLow/)

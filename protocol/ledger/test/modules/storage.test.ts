@@ -135,7 +135,7 @@ describe('a reservation', () => {
     assert.throws(() => network.reserve(territory, 4), /NoRoom\(12,11,4\)/) // too few units
     network.reserve(territory, 3)
     const bytes = network.stripeBytes
-    const price = rentOf(minimal, bytes, 100n)
+    const price = rentOf(minimal.pricePerGiBEpoch, bytes, 100n)
     assert.throws(
       () => network.reserve(territory, 8),
       new RegExp(`OverCapacity\\(${8n * bytes},${7n * bytes},${price}\\)`),

@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { minimal } from '@cumulus/params'
-import { rentOf, territories, territoryState, treasury } from '../../src/modules/index.ts'
+import {
+  GOVERNANCE_ADDRESS,
+  parameters,
+  rentOf,
+  territories,
+  territoryState,
+  treasury,
+} from '../../src/modules/index.ts'
 import { account, gateway, owner, stranger, TestNetwork, TOKEN } from './test-network.ts'
 
 const GIB = 2n ** 30n
@@ -9,6 +16,22 @@ const zero = account(0)
 const ids = (list: readonly { id: bigint }[]) => list.map(({ id }) => id)
 
 describe('a territory', () => {
+  it('costs, and waits for renewal, as governance says from the next era on', () => {
+    const network = new TestNetwork()
+    const set = (name: string, value: bigint) =>
+      network.call(parameters, 'set', [name, value], { from: GOVERNANCE_ADDRESS })
+    const id = network.mint({ epochs: minimal.epochsPerEra })
+    set('territories.pricePerGiBEpoch', 3n)
+    set('territories.graceEpochs', 2n)
+    assert.equal(network.call(territories, 'price', [GIB, 5]), 5n * minimal.pricePerGiBEpoch)
+    network.advance({ epochs: minimal.epochsPerEra })
+    assert.equal(network.call(territories, 'price', [GIB, 5]), 15n)
+    const state = () => network.call(territories, 'territoryOf', [id]).state
+    assert.equal(state(), territoryState.frozen)
+    network.advance({ epochs: 2 })
+    assert.equal(state(), territoryState.expired)
+  })
+
   it('is minted for rent, which goes to the treasury, and what was sent too much comes back', () => {
     const network = new TestNetwork()
     const price = network.call(territories, 'price', [3n * GIB, 7])
@@ -43,9 +66,9 @@ describe('a territory', () => {
   })
 
   it('costs a wei at least: rent is rounded up', () => {
-    assert.equal(rentOf({ ...minimal, pricePerGiBEpoch: 1n }, 1n, 1n), 1n)
-    assert.equal(rentOf({ ...minimal, pricePerGiBEpoch: 1n }, GIB, 1n), 1n)
-    assert.equal(rentOf({ ...minimal, pricePerGiBEpoch: 1n }, GIB + 1n, 1n), 2n)
+    assert.equal(rentOf(1n, 1n, 1n), 1n)
+    assert.equal(rentOf(1n, GIB, 1n), 1n)
+    assert.equal(rentOf(1n, GIB + 1n, 1n), 2n)
   })
 
   it('is not minted for too little, for nobody, empty, for no time, or with an endless name', () => {

@@ -255,8 +255,36 @@ describe('parameters', () => {
     assert.throws(() => network.setParameter(name, 1_000_001n), /must be 0 to 1000000/)
     assert.throws(() => network.setParameter('staking.minSelfStake', 1n), /must be/)
     const { events } = network.setParameter(name, 0n)
-    assert.deepEqual([events[0]!.args['name'], events[0]!.args['value']], [name, 0n])
+    const { name: named, value, fromEra } = events[0]!.args
+    assert.deepEqual([named, value, fromEra], [name, 0n, 1n])
+  })
+
+  it('change at the start of the next era, for everybody at once; the last change of an era counts', () => {
+    const network = new TreasuryNetwork()
+    const name = 'treasury.rent.burn'
+    const shown = () => network.call(parameters, 'parameters', [0n, 100n]).find((one) => one.name === name)!
+    network.setParameter(name, 20n)
+    network.setParameter(name, 30n)
+    assert.equal(network.call(parameters, 'valueOf', [name]), 10n)
+    assert.deepEqual([shown().value, shown().next, shown().nextEra], [10n, 30n, 1n])
+    network.advance({ epochs: minimal.epochsPerEra - 1 })
+    assert.equal(network.call(parameters, 'valueOf', [name]), 10n)
+    network.advance({ epochs: 1 })
+    assert.equal(network.call(parameters, 'valueOf', [name]), 30n)
+    assert.deepEqual([shown().value, shown().next, shown().nextEra], [30n, 30n, 0n])
+    network.setParameter(name, 0n)
+    assert.equal(network.call(parameters, 'valueOf', [name]), 30n)
+    network.advance({ epochs: 3 * minimal.epochsPerEra })
     assert.equal(network.call(parameters, 'valueOf', [name]), 0n)
+  })
+
+  it('are within their bounds from the start, in every preset', () => {
+    for (const params of Object.values(presets)) {
+      const network = new TestNetwork({ params })
+      for (const { name, value, min, max } of network.call(parameters, 'parameters', [0n, 100n])) {
+        assert.ok(min <= value && value <= max && max < 2n ** 112n - 1n, `${params.name}: ${name}`)
+      }
+    }
   })
 
   it('are listed with what they mean', () => {
@@ -264,9 +292,7 @@ describe('parameters', () => {
     const count = network.call(parameters, 'parameterCount', [])
     const list = network.call(parameters, 'parameters', [0n, 100n])
     assert.equal(BigInt(list.length), count)
-    for (const { name, about, value, min, max } of list) {
-      assert.ok(about.length > 0 && min <= value && value <= max, name)
-    }
+    for (const { name, about } of list) assert.ok(about.length > 0, name)
     assert.equal(network.call(parameters, 'parameters', [count - 1n, 100n]).length, 1)
   })
 })
