@@ -130,11 +130,15 @@ export class ProofNetwork {
     return network
   }
 
+  /** The chain as the account of a number sees it. */
+  connect(n: number): Promise<ChainClient> {
+    const { rpc: urls, params, log } = this
+    return ChainClient.connect({ urls, privateKey: keyOf(n), params, log, signal: this.#stop.signal })
+  }
+
   async #addMiner(n: number): Promise<void> {
     const privateKey = keyOf(n)
-    const { signal } = this.#stop
-    const { rpc: urls, params, log } = this
-    const chain = await ChainClient.connect({ urls, privateKey, params, log, signal })
+    const chain = await this.connect(n)
     const folder = join(this.folder, `miner-${n}`)
     this.miners[n - 1] = { account: chain.account, privateKey, folder, chain, role: undefined }
     await this.startMiner(n - 1)
@@ -185,7 +189,7 @@ export class ProofNetwork {
 
   async #openGateway(minerCount: number): Promise<void> {
     const { signal } = this.#stop
-    const { params, rpc, log } = this
+    const { params } = this
     const identity = PeerIdentity.create()
     const hello = utf8Encode(JSON.stringify({ role: 'gateway', chainId: params.chainId, version: 1 }))
     const listener = await listen(
@@ -200,7 +204,7 @@ export class ProofNetwork {
       },
       { signal },
     )
-    const chain = await ChainClient.connect({ urls: rpc, privateKey: keyOf(GATEWAY), params, log, signal })
+    const chain = await this.connect(GATEWAY)
     const proof = bytesToHex(identity.sign(registrationMessage(params.chainId, chain.account)))
     const where = formatAddress({ host: listener.host, port: listener.port, peerKey: identity.publicKey })
     const bytes = 2n ** 24n
