@@ -14,6 +14,7 @@ import {
   type CallOptions as LedgerCallOptions,
   LedgerError,
   type PlacedLog as LedgerLog,
+  moduleAbis,
   type StoredBlock,
 } from '@cumulus/ledger'
 import {
@@ -29,6 +30,7 @@ import {
   type Payment,
   type PendingView,
   type PlacedLog,
+  type ProtocolModules,
   type RawBlock,
   RpcError,
   type StateView,
@@ -80,6 +82,11 @@ export class LedgerView implements ChainView {
   readonly peerCount: () => number
   readonly syncing: ChainView['syncing']
   readonly consensus: ConsensusView | undefined
+  readonly modules: ProtocolModules = {
+    storage: moduleAbis.Storage,
+    miners: moduleAbis.Miners,
+    audit: moduleAbis.Audit,
+  }
   readonly #ledger: Ledger
   readonly #mempool: Mempool
   readonly #certificates: Pick<CertificateStore, 'highest'> | undefined

@@ -1,4 +1,5 @@
 import type { Address } from '@cumulus/types'
+import type { Abi } from 'viem'
 import type { ConsensusView } from './consensus-view.ts'
 
 /** Bytes as `0x` and lower-case hex. */
@@ -247,6 +248,22 @@ export interface PendingView {
   submit(raw: Uint8Array): Promise<Hash>
 }
 
+/** A protocol module: where it is called, and how. */
+export interface ProtocolModule {
+  readonly address: Address
+  readonly abi: Abi
+}
+
+/** Those that `cumulus_getGroup` and `cumulus_getChallenges` ask. */
+export interface ProtocolModules {
+  /** Has `groupOf`. */
+  readonly storage: ProtocolModule
+  /** Has `minerCount` and `miners`. */
+  readonly miners: ProtocolModule
+  /** Has `challengeOf`. */
+  readonly audit: ProtocolModule
+}
+
 /**
  * A chain that can be asked. Validators and full nodes implement it; the RPC server knows nothing else of them.
  * All but calls and proofs are answered at once, from memory or a memory-mapped file.
@@ -300,6 +317,8 @@ export interface ChainView {
   syncing():
     | { readonly startingBlock: bigint; readonly currentBlock: bigint; readonly highestBlock: bigint }
     | undefined
+  /** Absent on a chain without them. */
+  readonly modules?: ProtocolModules
   /** Absent where one validator orders alone. */
   readonly consensus?: ConsensusView
   /** For `cumulus_status`. Plain JSON. */

@@ -15,6 +15,8 @@ export type {
   PendingContent,
   PendingView,
   PlacedLog,
+  ProtocolModule,
+  ProtocolModules,
   RawBlock,
   StateView,
   TraceConfig,

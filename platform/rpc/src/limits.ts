@@ -58,6 +58,8 @@ export interface RpcLimits {
   /** Keys of one `eth_getProof`. */
   readonly proofKeysMax: number
   readonly feeHistoryBlocksMax: number
+  /** Miners that are asked for their challenges in one `cumulus_getChallenges`. */
+  readonly challengedMinersMax: number
   readonly connectionsMax: number
   readonly socketsMax: number
   readonly subscriptionsPerSocketMax: number
@@ -104,6 +106,7 @@ export const defaultLimits: RpcLimits = {
   syncSendsMax: 256,
   proofKeysMax: 256,
   feeHistoryBlocksMax: 1_024,
+  challengedMinersMax: 1_000,
   connectionsMax: 1_024,
   socketsMax: 256,
   subscriptionsPerSocketMax: 32,

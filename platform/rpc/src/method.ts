@@ -31,6 +31,8 @@ interface OwnReturnTypes {
   debug_getRawReceipts: Hex[]
   debug_getRawTransaction: Hex | null
   cumulus_status: object
+  cumulus_getGroup: object | null
+  cumulus_getChallenges: object[]
   cumulus_getCertificate: RpcCertificate | null
   cumulus_getCommittee: RpcCommittee | null
   cumulus_consensusStatus: object | null
