@@ -1,4 +1,5 @@
 import { type ExecutedBlock, type Ledger, LedgerHalt } from '@cumulus/ledger'
+import { tallyAudits } from '@cumulus/ledger/modules'
 import { Counter, Gauge, Histogram, type Logger, type Metrics } from '@cumulus/service'
 import { ExecutionError } from './execution-error.ts'
 import { writeHaltDump } from './halt-dump.ts'
@@ -48,6 +49,7 @@ export class BlockExecutor {
       for (const { code } of dropped) this.#metrics.dropped.inc({ code })
       for (const { ok } of block.receipts) this.#metrics.transactions.inc({ outcome: ok ? 'ok' : 'reverted' })
       this.#metrics.blocks.inc({ kind: batch.transactions.length > 0 ? 'content' : 'heartbeat' })
+      this.#countAudits(block)
       this.#metrics.gasUsed.inc(Number(block.header.gasUsed))
       log.debug('chain block stored', {
         number: block.header.number,
@@ -80,6 +82,15 @@ export class BlockExecutor {
     } catch (error) {
       onFailure(error)
     }
+  }
+
+  #countAudits({ hookLogs, receipts }: ExecutedBlock): void {
+    const { quotesAccepted, quotesRefused, ...outcomes } = tallyAudits(
+      [hookLogs, ...receipts.map(({ logs }) => logs)].flat(),
+    )
+    for (const [outcome, count] of Object.entries(outcomes)) if (count > 0) this.#metrics.proofs.inc({ outcome }, count)
+    if (quotesAccepted > 0) this.#metrics.quotes.inc({ verdict: 'accepted' }, quotesAccepted)
+    if (quotesRefused > 0) this.#metrics.quotes.inc({ verdict: 'refused' }, quotesRefused)
   }
 }
 
@@ -159,6 +170,18 @@ function createChainMetrics(metrics: Metrics, ledger: Ledger) {
     readerFailures: new Counter({
       name: 'cumulus_chain_reader_failures_total',
       help: 'Times that a follower of stored blocks threw: a subscription, a snapshot keeper',
+      registers,
+    }),
+    proofs: new Counter({
+      name: 'cumulus_chain_proofs_total',
+      help: 'Challenges of miners that came to an end, by outcome',
+      labelNames: ['outcome'],
+      registers,
+    }),
+    quotes: new Counter({
+      name: 'cumulus_chain_attestation_votes_total',
+      help: 'Votes of members on quotes of TEE workers, by verdict',
+      labelNames: ['verdict'],
       registers,
     }),
     gasUsed: new Counter({ name: 'cumulus_chain_gas_used_total', help: 'Gas used by transactions', registers }),

@@ -13,6 +13,7 @@ import { territories } from './territories.ts'
 import { treasury } from './treasury.ts'
 
 export { audit, challengeState, penaltyCause, proofFailure } from './audit.ts'
+export { type AuditTally, tallyAudits } from './audit-tally.ts'
 export { faucet } from './faucet.ts'
 export { gateways, grantHash, grantTypedData, type SignedGrant } from './gateways.ts'
 export { eraIssuance } from './issuance.ts'
