@@ -77,8 +77,12 @@ describe('the outbox of a member', () => {
     for (let i = 0; i < 40; i++) outbox.push(new Uint8Array(2 ** 20))
     assert.equal(outbox.droppedCount, 24)
     assert.equal(outbox.bytes, 16 * 2 ** 20)
+    // What has no chance need not be encoded.
+    assert.equal(outbox.hasRoom(), false)
+    assert.equal(outbox.droppedCount, 25)
     outbox.use(undefined)
     assert.equal(outbox.bytes, 0)
+    assert.equal(outbox.hasRoom(), false)
     const { length } = sent
     outbox.push(Uint8Array.of(1))
     assert.equal(sent.length, length)

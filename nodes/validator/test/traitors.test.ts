@@ -225,4 +225,39 @@ describe('the port of a member', () => {
       await committee.remove()
     }
   })
+
+  it('is closed for a while to a member that sends nonsense, and the others go on', async () => {
+    const committee = await TestCommittee.start(4, { pace: { minRoundMs: 20, idleRoundMs: 300 } })
+    const [victim, other, , last] = committee.members
+    const metric = async (name: string, labels: Record<string, string | number>) => {
+      const { values } = await victim!.metrics.getSingleMetric(`cumulus_consensus_${name}`)!.get()
+      const isIt = (one: { labels: object }) =>
+        Object.entries(labels).every(([key, value]) => Object(one.labels)[key] === value)
+      return values.find(isIt)?.value ?? 0
+    }
+    await last!.stop()
+    const knock = () =>
+      dial({
+        address: { host: '127.0.0.1', port: victim!.seat.port },
+        identity: new PeerIdentity(last!.seat.seed),
+        handlers: {},
+      })
+    const member = await knock()
+    try {
+      const nonsense = () => member.request(FrameOp.dag, { body: Uint8Array.of(9, 9) })
+      const answers = await Promise.allSettled(Array.from({ length: 60 }, nonsense))
+      assert.ok(answers.every(({ status }) => status === 'fulfilled'))
+      for (let i = 0; i < 1_000 && !member.closeReason; i++) await nonsense().catch(() => {})
+      assert.ok(member.closeReason)
+      assert.equal(await metric('shunned_total', { member: 3 }), 1)
+      const again = await knock()
+      await assert.rejects(again.request(FrameOp.dag, { body: Uint8Array.of(9) }), { code: 'SHUNNED' })
+      again.close()
+      await transfer(victim!, 0, 3)
+      await assertSameChain([victim!, other!], await headOf(victim!))
+    } finally {
+      member.close()
+      await committee.remove()
+    }
+  })
 })

@@ -9,6 +9,8 @@ import { judgeAmongParents, judgeHeader, type RefusalCode } from './validity.ts'
 
 /** Refused digests remembered; beyond it they are judged again. */
 const INVALID_MAX = 4096
+/** Who sends too much is told on so often. */
+const REFUSAL_MS = 1_000
 
 export function receive(m: MemberState, block: Block, from: number, fetched: boolean): void {
   const { round, author } = block.header
@@ -16,6 +18,7 @@ export function receive(m: MemberState, block: Block, from: number, fetched: boo
   if (m.parking.has(block.digest) || m.dag.find({ author, round, digest: block.digest })) return
   if (m.invalid.has(block.digest)) return
   if (m.isFollowing && author !== m.config.member) return // the checkpoint will be far above
+  if (!mayJudge(m, block, from)) return
   const code = judgeHeader(block, m.era, m.dag.genesis)
   if (code) {
     refuse(m, from, code)
@@ -45,6 +48,20 @@ export function receive(m: MemberState, block: Block, from: number, fetched: boo
   const parked: Parked = { block, from, fetched: fetched && wanted, missingCount: missing.length, notBeforeMs }
   if (missing.length === 0 && !early) acceptAll(m, parked)
   else m.parking.park(parked, missing, m.nowMs)
+}
+
+/** One member's blocks shall not keep this one busy. What is left out here and is needed will be asked for again. */
+function mayJudge(m: MemberState, { header }: Block, from: number): boolean {
+  const budget = m.judging[from]!
+  if (budget.signatures.has(m.nowMs)) {
+    budget.signatures.spend(1 + (header.coinShare ? 1 : 0) + (header.evidence ? 2 : 0))
+    return true
+  }
+  if (m.nowMs - budget.refusedAtMs >= REFUSAL_MS) {
+    budget.refusedAtMs = m.nowMs
+    refuse(m, from, 'TOO_MANY_BLOCKS')
+  }
+  return false
 }
 
 /** Whether a block that cites it has to wait for it. */

@@ -4,9 +4,11 @@ import type { Vertex } from './dag.ts'
 import { isPeer, type MemberState, refuse, send } from './member-state.ts'
 import { FETCH_REFS_MAX, REPLY_BLOCKS_MAX } from './message.ts'
 
-/** Questions of one member that are answered within a retry time; it will repeat the others. */
+/** Questions of one member that are answered within a retry time, if its bytes are not used up; it will repeat the others. */
 const SERVES_PER_RETRY_MAX = 64
 const BLOCK_OVERHEAD_BYTES = 2 + 64
+/** To look at a block of the DAG and leave it out costs as much as sending so many bytes. */
+const LOOK_BYTES = 128
 /** So many retry times without a new block, and longer than the idle pace: then something may have been lost for good. */
 const QUIET_RETRIES = 20
 
@@ -56,6 +58,7 @@ export function serve(m: MemberState, to: number, wanted: readonly BlockRef[], h
     if (blocks.length > 0 && (bytes > m.config.params.replyBytesMax || blocks.length >= REPLY_BLOCKS_MAX)) break
     blocks.push(block!)
   }
+  m.served[to]!.bytes.spend(bytes + closure.size * LOOK_BYTES)
   const gone = wanted.some((ref) => ref.round <= m.dag.gcRound)
   if (blocks.length > 0 || gone) send(m, to, { kind: 'blocks', blocks, gcRound: m.dag.gcRound })
 }
@@ -66,7 +69,7 @@ export function mayServe(m: MemberState, to: number): boolean {
     served.sinceMs = m.nowMs
     served.count = 0
   }
-  return served.count++ < SERVES_PER_RETRY_MAX
+  return served.bytes.has(m.nowMs) && served.count++ < SERVES_PER_RETRY_MAX
 }
 
 export function fetched(m: MemberState, from: number, blocks: readonly Block[], gcRound: number): void {
@@ -130,5 +133,6 @@ export function hello(m: MemberState, peer: number, round: number): void {
     if (blocks.length > 0 && bytes > params.replyBytesMax) break
     blocks.push(block)
   }
+  m.served[peer]!.bytes.spend(bytes)
   for (const block of blocks.reverse()) send(m, peer, { kind: 'block', block })
 }

@@ -27,7 +27,9 @@ export function restore(m: MemberState, block: Block): void {
 export function tellNewest(m: MemberState, to: number): void {
   if (!mayServe(m, to)) return
   const mine = m.lastOwnRound > 0 ? m.lastOwn.block : null
-  send(m, to, { kind: 'newest', yours: m.dag.newest[to]!.block, mine })
+  const yours = m.dag.newest[to]!.block
+  m.served[to]!.bytes.spend((yours?.payload.length ?? 0) + (mine?.payload.length ?? 0))
+  send(m, to, { kind: 'newest', yours, mine })
 }
 
 export function toldNewest(m: MemberState, from: number, yours: Block | null, mine: Block | null): void {

@@ -25,6 +25,8 @@ export type RefusalCode =
   | 'EXPOSED_PARENT'
   | 'INVALID_PARENT'
   | 'TOO_MANY_ANSWERS'
+  /** More blocks to judge than a member is given time for. An honest one may be told so once after a long outage. */
+  | 'TOO_MANY_BLOCKS'
 
 export interface Era {
   readonly chainId: bigint

@@ -281,6 +281,16 @@ const CASES: Record<RefusalCode, readonly Case[]> = {
       },
     ],
   ],
+  TOO_MANY_BLOCKS: [
+    [
+      'more new blocks at once than all that can be missing',
+      () => {
+        const member = new LoneMember()
+        const blocks = Array.from({ length: 2_049 }, (_, i) => member.sealed(1, { tsMs: 1000 + i }))
+        return member.hear({ kind: 'blocks', blocks, gcRound: 0 })
+      },
+    ],
+  ],
 }
 
 describe('a member refuses', () => {

@@ -106,6 +106,12 @@ export function createConsensusMetrics(metrics: Metrics, read: () => ConsensusGa
       labelNames: ['code'],
       registers,
     }),
+    shunned: new Counter({
+      name: 'cumulus_consensus_shunned_total',
+      help: 'Times that a member was not listened to for a while, since it sent nonsense',
+      labelNames: ['member'],
+      registers,
+    }),
     badShares: new Counter({
       name: 'cumulus_consensus_bad_shares_total',
       help: 'Wrong shares of the coin that a member signed',

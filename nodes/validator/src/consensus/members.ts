@@ -16,6 +16,7 @@ import {
   type Session,
 } from '@cumulus/network'
 import type { Logger, Metrics } from '@cumulus/service'
+import { Backoff } from './backoff.ts'
 import { Outbox } from './outbox.ts'
 import { TokenBucket } from './token-bucket.ts'
 
@@ -38,6 +39,10 @@ export interface MembersComponents {
   /** What else members may ask of each other. */
   readonly answer?: (op: FrameOp, from: number, frame: FrameMessage) => FrameReply | Promise<FrameReply>
   readonly refused?: (code: string) => void
+  /** That member sent too much nonsense: it is not listened to for a while. */
+  readonly shunned?: (peer: number) => void
+  /** Counts on, whatever the wall clock does. */
+  readonly nowMs?: () => number
   readonly log: Logger
   readonly metrics?: Metrics
 }
@@ -48,7 +53,16 @@ const SESSIONS_PER_MEMBER_MAX = 4
 const BYTES_BURST = 64 * 2 ** 20
 const BYTES_PER_SECOND = 32 * 2 ** 20
 const FRAMES_BURST = 4_096
+const WAIT_MS_MAX = 10_000
 const FRAMES_PER_SECOND = 2_048
+/** Answers to questions that are not of the order, such as places to join it: a hundred at once. */
+const ANSWER_BYTES_BURST = 16 * 2 ** 20
+const ANSWER_BYTES_PER_SECOND = 2 ** 20
+/** Messages that no honest member sends. Who sends more is not listened to for a while, each time for longer. */
+const FAULTS_BURST = 64
+const FAULTS_PER_SECOND = 4
+const SHUN_MS_MIN = 5_000
+const SHUN_MS_MAX = 300_000
 /** A member that is back shall be reached in seconds. */
 const BACKOFF_MS_MAX = 2_000
 
@@ -61,6 +75,10 @@ interface Peer {
   readonly outbox: Outbox
   readonly bytes: TokenBucket
   readonly frames: TokenBucket
+  readonly answers: TokenBucket
+  readonly faults: TokenBucket
+  readonly shunning: Backoff
+  shunnedUntilMs: number
 }
 
 /**
@@ -70,17 +88,24 @@ interface Peer {
  */
 export class Members {
   readonly #components: MembersComponents
+  readonly #nowMs: () => number
   readonly #peers: readonly Peer[]
   /** For the listener: see `attach`. */
   readonly handlers: FrameHandlers
 
   constructor(components: MembersComponents) {
     this.#components = components
+    const nowMs = components.nowMs ?? (() => performance.now())
+    this.#nowMs = nowMs
     this.#peers = components.members.map(() => ({
       sessions: [],
       outbox: new Outbox(),
-      bytes: new TokenBucket(BYTES_BURST, BYTES_PER_SECOND),
-      frames: new TokenBucket(FRAMES_BURST, FRAMES_PER_SECOND),
+      bytes: new TokenBucket(BYTES_BURST, BYTES_PER_SECOND, nowMs),
+      frames: new TokenBucket(FRAMES_BURST, FRAMES_PER_SECOND, nowMs),
+      answers: new TokenBucket(ANSWER_BYTES_BURST, ANSWER_BYTES_PER_SECOND, nowMs),
+      faults: new TokenBucket(FAULTS_BURST, FAULTS_PER_SECOND, nowMs),
+      shunning: new Backoff(SHUN_MS_MIN, SHUN_MS_MAX),
+      shunnedUntilMs: 0,
     }))
     this.handlers = Object.fromEntries(
       MEMBER_OPS.map((op) => [op, (frame: FrameMessage, session: Session) => this.#receive(op, frame, session)]),
@@ -111,8 +136,28 @@ export class Members {
     if (seat >= 0 && seat < this.#components.self) this.#connected(seat, session)
   }
 
+  /** It sent what no honest member sends. */
+  blame(peer: number): void {
+    const one = this.#peers[peer]
+    if (!one || this.#isShunned(peer) || one.faults.take(1) === 0) return
+    const ms = one.shunning.nextMs()
+    one.shunnedUntilMs = this.#nowMs() + ms
+    this.#components.log.error('a member sends nonsense: not listened to for a while', { member: peer, ms })
+    this.#components.shunned?.(peer)
+    for (const session of [...one.sessions]) session.close()
+  }
+
+  #isShunned(peer: number): boolean {
+    return this.#nowMs() < this.#peers[peer]!.shunnedUntilMs
+  }
+
   isConnected(peer: number): boolean {
     return (this.#peers[peer]?.sessions.length ?? 0) > 0
+  }
+
+  /** Whether a message to that member has any chance to be sent. */
+  hasRoom(peer: number): boolean {
+    return this.#peers[peer]!.outbox.hasRoom()
   }
 
   /** Sends a message of the order. */
@@ -145,6 +190,10 @@ export class Members {
   #connected(seat: number, session: Session): void {
     const { sessions, outbox } = this.#peers[seat]!
     if (sessions.includes(session) || session.closeReason) return
+    if (this.#isShunned(seat)) {
+      session.close()
+      return
+    }
     sessions.push(session)
     if (sessions.length > SESSIONS_PER_MEMBER_MAX) sessions[0]!.close()
     outbox.use(session)
@@ -166,16 +215,23 @@ export class Members {
       this.#components.refused?.('NOT_A_MEMBER')
       throw new RemoteError('NOT_A_MEMBER', 'members of the committee only')
     }
-    const { bytes, frames } = this.#peers[seat]!
+    if (this.#isShunned(seat)) {
+      this.#components.refused?.('SHUNNED')
+      throw new RemoteError('SHUNNED', 'too much nonsense came from this member')
+    }
+    const { bytes, frames, answers } = this.#peers[seat]!
     // Within the limits nothing is awaited: messages are taken in the order in which they came.
     const debtMs = Math.max(bytes.take(frame.body.length + frame.meta.length), frames.take(1))
     if (debtMs > 0) {
       this.#components.refused?.('TOO_FAST')
-      await delay(Math.min(debtMs, 10_000))
+      await delay(Math.min(debtMs, WAIT_MS_MAX))
     }
     if (op !== FrameOp.dag) {
       if (!this.#components.answer) throw new RemoteError('UNSUPPORTED', 'not here')
-      return this.#components.answer(op, seat, frame)
+      const reply = await this.#components.answer(op, seat, frame)
+      const waitMs = answers.take(reply.body?.length ?? 0)
+      if (waitMs > 0) await delay(Math.min(waitMs, WAIT_MS_MAX))
+      return reply
     }
     // The other side may speak before we are told of the link. What it asks at first it asks once: the answer must have a way.
     this.#connected(seat, session)

@@ -208,8 +208,10 @@ export class OrderLoop {
   }
 
   #refused(from: number, code: RefusalCode): void {
-    this.#components.metrics.refused.inc({ code })
-    this.#components.log.debug('message refused', { from, code })
+    const { metrics, members, log } = this.#components
+    metrics.refused.inc({ code })
+    log.debug('message refused', { from, code })
+    if (isBlamable(code)) members.blame(from)
   }
 
   #fail(code: ConsensusError['code'], message: string, details: Record<string, unknown>, cause?: unknown): void {
@@ -237,6 +239,7 @@ export class OrderLoop {
 
   #send(message: Message, to?: number): void {
     const { members, metrics } = this.#components
+    if (to !== undefined && !members.hasRoom(to)) return
     const bytes = encodeMessage(message)
     metrics.sentBytes.inc({ kind: message.kind }, bytes.length * (to === undefined ? this.core.committee.size - 1 : 1))
     if (to === undefined) members.broadcast(bytes)
@@ -277,3 +280,18 @@ export class OrderLoop {
     this.#timer = setTimeout(() => this.step({ kind: 'tick' }), delayMs)
   }
 }
+
+/**
+ * Whether `code` proves that the sender lies, or is broken. What a member cannot see from the block alone may pass at one and fail at
+ * another that has collected less away, and who passes it on is honest.
+ */
+function isBlamable(code: RefusalCode): boolean {
+  return !CONTEXTUAL.has(code)
+}
+
+const CONTEXTUAL: ReadonlySet<RefusalCode> = new Set([
+  'TIME_BEFORE_PARENT',
+  'BAD_EXPOSED',
+  'INVALID_PARENT',
+  'TOO_MANY_BLOCKS',
+])

@@ -31,6 +31,14 @@ export class Outbox {
     return true
   }
 
+  /** Whether a message has any chance: asked before it is encoded. One that has none counts as dropped. */
+  hasRoom(): boolean {
+    if (!this.#session) return false
+    if (this.bytes < BYTES_MAX && this.#queue.length < MESSAGES_MAX) return true
+    this.droppedCount++
+    return false
+  }
+
   push(bytes: Uint8Array): void {
     if (!this.#session) return
     if (this.bytes + bytes.length > BYTES_MAX || this.#queue.length >= MESSAGES_MAX) {

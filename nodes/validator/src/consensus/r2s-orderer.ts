@@ -125,6 +125,7 @@ export class R2sOrderer implements Orderer {
       },
       answer: (op, _from, frame) => this.#answer(op, frame),
       refused: (code) => this.#metrics.refused.inc({ code }),
+      shunned: (member) => this.#metrics.shunned.inc({ member }),
       log,
       metrics,
     })
