@@ -167,7 +167,11 @@ describe('the seats that stand in for each other for a sender', () => {
 
 describe('the queue of commits', () => {
   const commit = (round: number, bytes: number) =>
-    ({ round, blocks: [{ payload: new Uint8Array(bytes) }] }) as unknown as Commit
+    ({
+      round,
+      blocks: [{ payload: new Uint8Array(bytes), headerBytes: new Uint8Array(0) }],
+      checkpoint: { output: [] },
+    }) as unknown as Commit
 
   it('tells how many have content, how long the first waits, and whether there is room', async () => {
     const queue = new CommitQueue()
@@ -182,6 +186,21 @@ describe('the queue of commits', () => {
     assert.equal(queue.contentCount, 512)
     assert.equal(queue.clear(), 1_026)
     assert.equal(queue.shift(), undefined)
+  })
+
+  it('is bounded by bytes as well: first own blocks wait, then what waits is given up for the chain of others', async () => {
+    const queue = new CommitQueue()
+    let round = 0
+    while (queue.room() === undefined) queue.push(commit(++round, 2 ** 20), 0)
+    assert.ok(round > 60 && round <= 64)
+    const room = queue.room()
+    queue.shift()
+    await room
+    while (!queue.isOverfull) queue.push(commit(++round, 2 ** 20), 0)
+    assert.ok(round > 250 && round <= 257)
+    assert.ok(queue.bytes > 256 * 2 ** 20)
+    assert.equal(queue.clear(), round + 1)
+    assert.deepEqual([queue.bytes, queue.isOverfull, queue.room()], [0, false, undefined])
   })
 
   it('wakes whoever waits, by a commit, a call or an abort', async () => {

@@ -9,6 +9,8 @@ import { judgeAmongParents, judgeHeader, type RefusalCode } from './validity.ts'
 
 /** Refused digests remembered; beyond it they are judged again. */
 const INVALID_MAX = 4096
+/** Own blocks stop long before: members differ in how much they have decided, and nobody shall miss a block that others count. */
+const ACCEPTED_STOPS = 4
 /** Who sends too much is told on so often. */
 const REFUSAL_MS = 1_000
 
@@ -82,6 +84,9 @@ export function acceptAll(m: MemberState, first: Parked): void {
 export function accept(m: MemberState, { block, from, fetched }: Parked): boolean {
   const { header } = block
   if (header.round <= m.dag.gcRound) return false
+  // Whoever builds upon it later will have it asked for again. What the log holds was accepted, and the coins of it come later.
+  const roundMax = m.rule.firstUndecidedRound + ACCEPTED_STOPS * m.config.params.undecidedRoundsStop
+  if (header.round > roundMax && !m.restoring) return false
   const parents: Vertex[] = []
   for (const ref of header.parents) {
     const parent = m.dag.find(ref)

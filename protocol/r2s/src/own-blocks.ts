@@ -39,6 +39,8 @@ export function nextRound(m: MemberState): number {
 /** SPEC 2.8. Whoever finds the others already in the round is late, and waits for nothing. */
 export function dueMs(m: MemberState, round: number): number {
   if (hasQuorumAt(m, round)) return Number.NEGATIVE_INFINITY
+  const undecidedCount = round - m.rule.firstUndecidedRound
+  if (undecidedCount > m.config.params.undecidedRoundsStop) return m.producedAtMs + m.config.params.stalledRoundMs
   const quiet = !m.workPending && m.contentCount === 0 && m.evidence.length === 0
   return m.producedAtMs + (quiet ? m.config.params.idleRoundMs : m.config.params.minRoundMs)
 }

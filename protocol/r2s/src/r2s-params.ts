@@ -22,6 +22,13 @@ export interface R2sParams {
   readonly fetchRetryMs: number
   /** Undecided rounds above which own blocks carry no payload. */
   readonly undecidedRoundsMax: number
+  /**
+   * Undecided rounds above which own blocks come `stalledRoundMs` apart. So many are never undecided by chance: shares of the coin are
+   * missing, which late blocks may still bring, or somebody who knows the coin rules the network. Blocks four times as far above the
+   * last decision are not accepted: memory and log stay finite.
+   */
+  readonly undecidedRoundsStop: number
+  readonly stalledRoundMs: number
   /** Blocks parked per author; in all 2 × n × this. */
   readonly parkedPerAuthorMax: number
   /** Most bytes of one answer to a fetch. */
@@ -47,6 +54,8 @@ export function defaultR2sParams(size: number): R2sParams {
     clockSkewMsMax: 500,
     fetchRetryMs: 100,
     undecidedRoundsMax: 48,
+    undecidedRoundsStop: 1_024,
+    stalledRoundMs: 60_000,
     parkedPerAuthorMax: 64,
     replyBytesMax: 4 * 2 ** 20,
     slowAuthorShare: 0.3,
@@ -65,6 +74,7 @@ export function checkR2sParams(params: R2sParams, size: number): void {
     (parentDepthRounds > Math.min(gcDepthRounds / 2, 255) && 'parents lie at most half the gc depth below') ||
     (parentDepthRounds < 2 && 'parents lie at least 2 rounds below') ||
     (exposureDepthRounds > gcDepthRounds / 2 && 'exposure depth is at most half the gc depth') ||
+    (params.undecidedRoundsStop < params.undecidedRoundsMax && 'rounds slow down after their payloads went') ||
     (params.payloadBytesMax > PAYLOAD_BYTES_LIMIT && 'a payload has at most 4 MiB')
   if (wrong) throw new RangeError(`R2S parameters: ${wrong}`)
 }

@@ -7,6 +7,7 @@ export interface ConsensusGauges {
   readonly certifiedHeight: bigint
   readonly logBytes: number
   readonly waitingCommits: number
+  readonly waitingCommitBytes: number
   readonly equivocators: number
   /** By seat: rounds behind the highest one, bytes that wait for it. */
   readonly members: readonly { readonly lag: number; readonly waitingBytes: number; readonly connected: boolean }[]
@@ -33,6 +34,11 @@ export function createConsensusMetrics(metrics: Metrics, read: () => ConsensusGa
   gauge('certified_height', 'Highest chain block with a certificate', ({ certifiedHeight }) => Number(certifiedHeight))
   gauge('log_bytes', 'Bytes of the write-ahead log', ({ logBytes }) => logBytes)
   gauge('waiting_commits', 'Decided rounds that are not executed yet', ({ waitingCommits }) => waitingCommits)
+  gauge(
+    'waiting_commit_bytes',
+    'Bytes of decided rounds that are not executed yet',
+    ({ waitingCommitBytes }) => waitingCommitBytes,
+  )
   gauge('equivocators', 'Members known to have signed two blocks of one round', ({ equivocators }) => equivocators)
   new Gauge({
     name: 'cumulus_consensus_member_lag_rounds',

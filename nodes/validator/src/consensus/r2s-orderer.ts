@@ -33,8 +33,6 @@ import { SteadyClock } from './steady-clock.ts'
 import { TransactionRouter } from './transaction-router.ts'
 import { type FoundLog, WriteAheadLog } from './write-ahead-log.ts'
 
-/** So many decided rounds wait for execution that the others must have gone on: their blocks are a shorter way. */
-const FORGOTTEN_COMMITS_MIN = 16_384
 /** Between two tries to join the order: each opens links to all others. */
 const FOLLOW_MS_MIN = 100
 const FOLLOW_MS_MAX = 5_000
@@ -303,6 +301,7 @@ export class R2sOrderer implements Orderer {
       certifiedHeight: this.#certifier.certifiedHeight.toString(),
       commitMs: this.#commitTimes.percentiles(nowMs),
       waitingCommits: this.#commits.count,
+      waitingCommitBytes: this.#commits.bytes,
       isPressed: this.#isPressed,
       isBehind: this.#isBehind,
       isInquiring: core.inquiring,
@@ -330,6 +329,7 @@ export class R2sOrderer implements Orderer {
       certifiedHeight: this.#certifier.certifiedHeight,
       logBytes: this.#wal.bytes,
       waitingCommits: this.#commits.count,
+      waitingCommitBytes: this.#commits.bytes,
       equivocators: this.#evidence.records.length,
       members: members.map((_, seat) => ({
         connected: seat === self || this.members.isConnected(seat),
@@ -382,7 +382,7 @@ export class R2sOrderer implements Orderer {
   #committed(commit: Commit): void {
     const nowMs = this.#clock.nowMs()
     this.#commits.push(commit, nowMs)
-    if (this.#commits.count > FORGOTTEN_COMMITS_MIN) {
+    if (this.#commits.isOverfull) {
       this.#firstTold = this.#commits.clear()
       this.#isBehind = true
     }
