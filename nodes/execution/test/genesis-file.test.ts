@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import { presets } from '@cumulus/params'
 import { createGenesis, parseGenesis, readGenesis, writeGenesis } from '../src/genesis-file.ts'
 import { createDevelopmentCommittee } from '../src/member-keys.ts'
 
@@ -44,6 +45,23 @@ describe('a genesis file', () => {
     await writeGenesis(join(dir, 'genesis.json'), genesis)
     assert.deepEqual(await readGenesis(join(dir, 'genesis.json')), genesis)
     assert.match(await readFile(join(dir, 'genesis.json'), 'utf8'), /"balance": "1000000000000000000000000"/)
+  })
+
+  it('gives out no more than the cap of all tokens', () => {
+    const { supplyCap } = presets.dev.economy
+    const other = `0x${'cd'.repeat(20)}`
+    const of = (first: bigint, second: bigint) => ({
+      ...valid,
+      allocations: [
+        { address, balance: String(first) },
+        { address: other, balance: String(second) },
+      ],
+    })
+    assert.equal(parseGenesis(of(supplyCap - 1n, 1n)).allocations.length, 2)
+    assert.throws(() => parseGenesis(of(supplyCap, 1n)), {
+      code: 'GENESIS_MALFORMED',
+      message: /more than the cap of 10000000000000000000000000000/,
+    })
   })
 
   it('that is wrong is refused with the name of the field', () => {

@@ -1,3 +1,4 @@
+export { type Allocation, allocationAmount, mainnetAllocations } from './allocation.ts'
 export {
   type AuditRules,
   dev,

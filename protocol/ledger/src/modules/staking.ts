@@ -47,8 +47,8 @@ const REPORTER_PERCENT = 10n
  * Source: R²S design, section 4.5
  */
 export function slashFraction(offenders: number, members: number): number {
-  const cubed = Math.floor((9 * offenders * offenders * PPM) / (members * members))
-  return Math.max(PPM / 10, Math.min(PPM, cubed))
+  const squared = Math.floor((9 * offenders * offenders * PPM) / (members * members))
+  return Math.max(PPM / 10, Math.min(PPM, squared))
 }
 
 function keyHash(blsKey: `0x${string}`): `0x${string}` {

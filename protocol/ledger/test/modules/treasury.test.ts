@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { mainnet, minimal, type Params, presets } from '@cumulus/params'
+import { allocationAmount, mainnet, mainnetAllocations, minimal, type Params, presets } from '@cumulus/params'
 import fc from 'fast-check'
 import { module } from '../../src/framework/index.ts'
 import { eraIssuance, GOVERNANCE_ADDRESS, modulesFor, parameters, potKind, treasury } from '../../src/modules/index.ts'
@@ -71,6 +71,10 @@ describe('the issuance schedule', () => {
     const forever = issuedIn(1_000)
     assert.equal(issuedIn(1_100), forever)
     assert.ok(forever <= 4_480_000_000n * TOKEN)
+    // The table of CESS gives 55 % out in genesis and leaves 45 % for storage and consensus.
+    const given = mainnetAllocations.reduce((sum, part) => sum + allocationAmount(part), 0n)
+    assert.equal(given, 5_500_000_000n * TOKEN)
+    assert.ok(given + forever <= mainnet.economy.supplyCap)
     assert.ok(forever > 4_470_000_000n * TOKEN)
     fc.assert(
       fc.property(fc.nat(2 ** 40), fc.nat(2 ** 40), (a, b) => {
