@@ -16,6 +16,7 @@ export class LmdbLedgerStore implements LedgerStore {
   readonly #tables: ReadonlyMap<LedgerTable, Database<Uint8Array, Uint8Array>>
   /** The tables before a write that is under way. */
   #before: Transaction | undefined
+  #lastWriteMs = 0
 
   /**
    * @param dir folder of the chain, made if it is missing
@@ -37,6 +38,11 @@ export class LmdbLedgerStore implements LedgerStore {
     } catch (cause) {
       throw new ExecutionError('STORE_FAILED', `cannot open the chain in ${dir}`, { dir }, { cause })
     }
+  }
+
+  /** How long the last `writeAside` took. */
+  get lastWriteMs(): number {
+    return this.#lastWriteMs
   }
 
   get(table: LedgerTable, key: Uint8Array): Uint8Array | undefined {
@@ -77,6 +83,7 @@ export class LmdbLedgerStore implements LedgerStore {
   async writeAside(batch: readonly LedgerWrite[], done: () => void): Promise<void> {
     assert(this.#before === undefined, 'one write at a time')
     // LMDB shows what is on the disk as soon as it is, which may be before this thread hears of it.
+    const startMs = performance.now()
     const before = this.#root.useReadTransaction()
     this.#before = before
     try {
@@ -88,6 +95,7 @@ export class LmdbLedgerStore implements LedgerStore {
       this.#before = undefined
       before.done()
     }
+    this.#lastWriteMs = performance.now() - startMs
     done()
   }
 

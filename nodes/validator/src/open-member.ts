@@ -68,6 +68,7 @@ export async function openMember(init: MemberInit): Promise<OpenMember> {
         coin,
         chain: ledger,
         mempool,
+        storeMs: () => store.lastWriteMs,
         log: log.child({ part: 'consensus' }),
         metrics,
       },

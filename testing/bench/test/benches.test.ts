@@ -63,6 +63,25 @@ describe('a tiny run', () => {
     assert.deepEqual(report.targets, [])
   })
 
+  it('of committees tells where the time goes, and what becomes of it when one of four is killed', async (t) => {
+    const report = await bench('consensus', t.signal)
+    assert.deepEqual(report.skipped, [])
+    const names = report.targets.map(({ name }) => name.replace(/^4 validators: /, ''))
+    assert.deepEqual(names, [
+      'commit, p50',
+      'commit, p99',
+      'certified, p50',
+      'from idle, p50',
+      '1 killed, latency',
+      '1 killed, pause',
+    ])
+    assert.ok(report.targets.every(({ reached }) => reached > 0 && Number.isFinite(reached)))
+    const stages = report.notes.find((line) => line.startsWith('4 validators, where the time goes'))
+    for (const stage of ['pool', 'log', 'order', 'coin', 'execute', 'store', 'certificate']) {
+      assert.match(stages ?? '', new RegExp(`[ ,]${stage} [0-9.]+ / [0-9]+`))
+    }
+  })
+
   it('writes its report as JSON, and refuses what it does not know', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'bench-test-'))
     try {

@@ -118,13 +118,15 @@ export class ValidatorProcess {
 
 export interface OrderStatus {
   readonly round: number
+  readonly decidedRound: number
   /** Whether it takes blocks from the others before it can join them. */
   readonly isBehind?: boolean
-  readonly decidedRound: number
   readonly certifiedHeight: string
   readonly silencedAtRound?: number
   readonly evidence: readonly EvidenceRecord[]
   readonly commitMs?: { readonly p50: number; readonly p99: number }
+  /** Where the time of transactions goes, as `stage-times.ts` of the validator tells. */
+  readonly stagesMs?: Readonly<Record<string, { readonly p50: number; readonly p99: number; readonly count: number }>>
 }
 
 export interface EvidenceRecord {

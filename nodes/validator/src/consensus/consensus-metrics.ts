@@ -14,6 +14,7 @@ export interface ConsensusGauges {
 }
 
 const LATENCY_BUCKETS = [0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2.5, 5, 10]
+const STAGE_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5]
 const DISK_BUCKETS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1]
 
 export type ConsensusMetrics = ReturnType<typeof createConsensusMetrics>
@@ -72,6 +73,25 @@ export function createConsensusMetrics(metrics: Metrics, read: () => ConsensusGa
       name: 'cumulus_consensus_commit_seconds',
       help: 'Time from the making of an own block with transactions to its place in the order',
       buckets: LATENCY_BUCKETS,
+      registers,
+    }),
+    stageSeconds: new Histogram({
+      name: 'cumulus_consensus_stage_seconds',
+      help: 'Time of transactions and blocks with transactions in each stage on their way to a certificate',
+      labelNames: ['stage'],
+      buckets: STAGE_BUCKETS,
+      registers,
+    }),
+    commitRounds: new Histogram({
+      name: 'cumulus_consensus_commit_rounds',
+      help: 'Own rounds that had begun after a round when it was decided',
+      buckets: [3, 4, 5, 6, 8, 12, 16, 32, 64],
+      registers,
+    }),
+    slots: new Counter({
+      name: 'cumulus_consensus_slots_total',
+      help: 'Slots decided, by the decision and by what decided: their own wave, or an anchor later on',
+      labelNames: ['decision', 'by'],
       registers,
     }),
     certificateSeconds: new Histogram({

@@ -17,6 +17,7 @@ import type { CoinKeeper } from './coin-keeper.ts'
 import { ConsensusError } from './consensus-error.ts'
 import type { ConsensusMetrics } from './consensus-metrics.ts'
 import type { Members } from './members.ts'
+import type { StageTimes } from './stage-times.ts'
 import type { SteadyClock } from './steady-clock.ts'
 import type { FoundLog, WriteAheadLog } from './write-ahead-log.ts'
 
@@ -32,8 +33,6 @@ export interface OrderLoopHooks {
   room(): Promise<void> | undefined
   /** Contents of the next own block: at most so many bytes of transactions, none at all if 0. */
   contents(payloadBytesMax: number): OwnContents
-  /** An own block was made; nobody has seen it yet, and it is not on the disk. */
-  built(block: Block): void
   committed(commit: Commit): void
   /** A block of any member was accepted, an own one when it is on the disk: its votes may be counted. Once for each. */
   accepted(block: Block): void
@@ -55,6 +54,7 @@ export interface OrderLoopComponents {
   readonly clock: SteadyClock
   readonly hooks: OrderLoopHooks
   readonly metrics: ConsensusMetrics
+  readonly times: StageTimes
   readonly log: Logger
 }
 
@@ -221,15 +221,16 @@ export class OrderLoop {
   }
 
   #persist(block: Block): void {
-    const { wal, hooks } = this.#components
+    const { wal, hooks, times } = this.#components
     const { round } = block.header
     this.#isPersisting = true
-    hooks.built(block)
+    times.built(block)
     wal.persist(block).then(
       () => {
         this.#isPersisting = false
         this.#lastOwnBlock = block
         if (this.#isStopped) return
+        times.durable(round)
         hooks.accepted(block)
         this.step({ kind: 'persisted', round })
       },
@@ -247,8 +248,9 @@ export class OrderLoop {
   }
 
   async #propose(round: number, coinRound: number | null, payloadBytesMax: number): Promise<void> {
-    const { coin, hooks } = this.#components
+    const { coin, hooks, times } = this.#components
     let coinShare: Uint8Array | null = null
+    times.proposed()
     try {
       if (coinRound !== null) coinShare = await coin.share(coinRound)
     } catch (cause) {
@@ -261,11 +263,11 @@ export class OrderLoop {
   }
 
   async #combine({ round, shares }: R2sEffect & { kind: 'combine' }): Promise<void> {
-    const { coin, metrics } = this.#components
+    const { coin, metrics, times } = this.#components
     const end = metrics.coinSeconds.startTimer()
     try {
       const sum = await coin.combine(round, shares)
-      end()
+      times.combined(round, 1000 * end())
       const value = 'value' in sum ? sum.value : null
       const badShares = 'badShares' in sum ? sum.badShares : []
       this.step({ kind: 'coin', round, value, badShares })

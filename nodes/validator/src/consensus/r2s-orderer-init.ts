@@ -37,6 +37,8 @@ export interface R2sOrdererComponents {
   readonly coin: CoinKeeper
   readonly chain: OrderedChain
   readonly mempool: Mempool
+  /** How long the store took for the last chain block, where it can tell. */
+  readonly storeMs?: () => number
   readonly log: Logger
   readonly metrics: Metrics
 }

@@ -22,13 +22,13 @@ import { ConsensusError } from './consensus-error.ts'
 import { type ConsensusGauges, type ConsensusMetrics, createConsensusMetrics } from './consensus-metrics.ts'
 import { doubleVoteRecord, EvidenceFile, type EvidenceRecord, equivocationRecord } from './evidence-file.ts'
 import { dumpHalt } from './halt-dump.ts'
-import { LatencyWindow } from './latency-window.ts'
 import { Members } from './members.ts'
 import { OrderLoop, type OwnContents } from './order-loop.ts'
 import { decodeMark } from './order-mark.ts'
 import { type OrderPoint, OrderPoints } from './order-points.ts'
 import { type R2sOrdererComponents, type R2sOrdererInit, r2sParamsOf } from './r2s-orderer-init.ts'
 import { readSilence, SILENCE_ADVICE, writeSilence } from './silence.ts'
+import { StageTimes } from './stage-times.ts'
 import { SteadyClock } from './steady-clock.ts'
 import { TransactionRouter } from './transaction-router.ts'
 import { type FoundLog, WriteAheadLog } from './write-ahead-log.ts'
@@ -65,9 +65,7 @@ export class R2sOrderer implements Orderer {
   readonly #certifier: Certifier
   readonly #catchUp: CatchUp
   readonly #points: OrderPoints
-  readonly #commitTimes = new LatencyWindow()
-  /** When own blocks with transactions were made in this run, by round. */
-  readonly #madeAtMs = new Map<number, number>()
+  readonly #times: StageTimes
   readonly #commits = new CommitQueue()
   /** The chain block that the next batch follows: the head, or one below while the log tells what is in the chain already. */
   #parent: BatchParent
@@ -105,6 +103,7 @@ export class R2sOrderer implements Orderer {
     this.#evidence = opened.evidence
     this.#points = opened.points
     this.#metrics = createConsensusMetrics(metrics, () => this.#gauges())
+    this.#times = new StageTimes(this.#metrics)
     opened.onSync.call = (seconds) => this.#metrics.logSyncSeconds.observe(seconds)
     this.#rules = {
       era,
@@ -145,7 +144,8 @@ export class R2sOrderer implements Orderer {
       key: components.blsKey,
       chain,
       certificates: components.certificates,
-      certified: () => {
+      certified: (height) => {
+        this.#times.certified(height)
         this.#updatePressure()
         this.#certified()
       },
@@ -173,10 +173,6 @@ export class R2sOrderer implements Orderer {
       hooks: {
         room: () => this.#commits.room(),
         contents: (payloadBytesMax) => this.#contents(payloadBytesMax),
-        built: ({ header }) => {
-          // Empty ones wait for the idle pace, and nobody waits for them.
-          if (header.txCount > 0) this.#madeAtMs.set(header.round, nowMs())
-        },
         committed: (commit) => this.#committed(commit),
         accepted: ({ header }) => {
           if (header.votes.length > 0) this.#certifier.observe(header.author, header.votes)
@@ -191,6 +187,7 @@ export class R2sOrderer implements Orderer {
         failed: (error) => this.#fail(error),
       },
       metrics: this.#metrics,
+      times: this.#times,
       log,
     })
     this.#catchUp = new CatchUp({
@@ -257,6 +254,7 @@ export class R2sOrderer implements Orderer {
     const ended = AbortSignal.any([signal, ending.signal])
     const { mempool, coin } = this.#components
     const stopListening = mempool.onWaiting(() => this.#updateWork())
+    const stopTiming = mempool.onAdded((transaction) => this.#times.arrived(transaction))
     this.#loop.start(this.#found, this.#silencedAt)
     this.#router.run({ signal: ended })
     const links = this.members.run({ signal: ended })
@@ -272,6 +270,7 @@ export class R2sOrderer implements Orderer {
     } finally {
       ending.abort()
       stopListening()
+      stopTiming()
       this.#loop.stop()
       await links
       await this.#dumping
@@ -290,7 +289,6 @@ export class R2sOrderer implements Orderer {
   status(): object {
     const { members, self, coin } = this.#components
     const { core } = this.#loop
-    const nowMs = this.#clock.nowMs()
     return {
       kind: this.kind,
       committeeSize: members.length,
@@ -299,7 +297,8 @@ export class R2sOrderer implements Orderer {
       round: core.lastOwnRound,
       decidedRound: core.decidedRound,
       certifiedHeight: this.#certifier.certifiedHeight.toString(),
-      commitMs: this.#commitTimes.percentiles(nowMs),
+      commitMs: this.#times.commitMs,
+      stagesMs: this.#times.table,
       waitingCommits: this.#commits.count,
       waitingCommitBytes: this.#commits.bytes,
       isPressed: this.#isPressed,
@@ -365,6 +364,7 @@ export class R2sOrderer implements Orderer {
     const room = { gas: params.blockGasLimit, bytes, count: OWN_TRANSACTIONS_MAX }
     const transactions = bytes > 0 ? mempool.take(room, this.#router.mayTake) : []
     const payload = encodePayload(transactions.map(({ raw }) => raw))
+    this.#times.taken(transactions)
     queueMicrotask(() => this.#updateWork())
     return { payload, txCount: transactions.length, votes: this.#certifier.takeVotes() }
   }
@@ -388,15 +388,7 @@ export class R2sOrderer implements Orderer {
     }
     this.#metrics.rounds.inc()
     this.#metrics.blocks.inc(commit.blocks.length)
-    for (const { header } of commit.blocks) {
-      if (header.author !== this.#components.self) continue
-      const madeAtMs = this.#madeAtMs.get(header.round)
-      if (madeAtMs === undefined) continue
-      this.#madeAtMs.delete(header.round)
-      this.#commitTimes.add(nowMs, nowMs - madeAtMs)
-      this.#metrics.commitSeconds.observe((nowMs - madeAtMs) / 1000)
-    }
-    for (const round of this.#madeAtMs.keys()) if (round <= commit.gcRound) this.#madeAtMs.delete(round)
+    this.#times.committed(commit, this.#components.self, this.#loop.core.lastOwnRound)
     this.#updatePressure()
   }
 
@@ -424,7 +416,9 @@ export class R2sOrderer implements Orderer {
       if (signal.aborted) return
       const { number, timestampMs } = batch
       if (number > chain.head.number) {
+        const executed = this.#times.executing(commit)
         yield batch
+        if (batch.transactions.length > 0) executed(number, this.#components.storeMs?.() ?? 0)
         this.#certifier.executed(chain.head)
         this.#router.executed(batch.transactions)
       } else if (!equalBytes(chain.header(number)!.consensusRoot, batch.consensusRoot!)) {

@@ -1,50 +1,89 @@
+import { loadavg } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type OrderStatus, ValidatorNetwork, type ValidatorProcess } from '@cumulus/e2e'
 import { paramsOf } from '@cumulus/execution'
 import { type Hex, parseGwei } from 'viem'
 import type { Bench, BenchContext } from '../bench.ts'
 import { processTimes } from '../process-usage.ts'
-import type { BenchReport, Size, Target } from '../report.ts'
+import { type BenchReport, type Size, type Target, target } from '../report.ts'
 
 interface Scale {
   readonly committees: readonly number[]
+  readonly idleSamples: number
   readonly latencySamples: number
   readonly transfers: number
+  /** Before and after members are killed, each. */
+  readonly faultSamples: number
 }
 
 const scales: Readonly<Record<Size, Scale>> = {
-  tiny: { committees: [1, 4], latencySamples: 3, transfers: 40 },
-  small: { committees: [1, 4, 11], latencySamples: 30, transfers: 1_500 },
-  full: { committees: [1, 4, 11], latencySamples: 200, transfers: 20_000 },
+  tiny: { committees: [1, 4], idleSamples: 1, latencySamples: 3, transfers: 40, faultSamples: 3 },
+  small: { committees: [1, 4, 11], idleSamples: 5, latencySamples: 30, transfers: 1_500, faultSamples: 30 },
+  full: { committees: [1, 4, 11], idleSamples: 20, latencySamples: 200, transfers: 20_000, faultSamples: 200 },
 }
 
+/** Longer than the pause between idle rounds. */
+const IDLE_MS = 1_500
+/** Between two transfers of an account while members are killed. */
+const LOAD_MS = 50
+const LOAD_ACCOUNTS = 3
+/** Between two looks at how far the order is. */
+const LOOK_MS = 10
 /** Transactions of one sender that wait for a block: below what a mempool takes. */
 const OPEN_PER_SENDER_MAX = 32
 
+interface Aims {
+  readonly p50: number
+  readonly p99: number
+  readonly certified: number
+  readonly idle?: number
+}
+
 /** What is wanted of a committee on one machine with two cores, in ms. Source: docs of R2S, targets. */
-const wantedMs: Readonly<Record<number, { readonly p50: number; readonly p99: number; readonly certified: number }>> = {
-  4: { p50: 120, p99: 250, certified: 180 },
+const wantedMs: Readonly<Record<number, Aims>> = {
+  4: { p50: 120, p99: 250, certified: 180, idle: 150 },
   11: { p50: 500, p99: 900, certified: 700 },
 }
+/** With as many killed as the committee bears. */
+const FAULT_RATIO_MAX = 1.35
+const PAUSE_ROUNDS_MAX = 5
 
 interface Found {
   readonly size: number
+  /** Of the machine, over the minute before it was done. */
+  readonly load: number
+  /** From sending, after a pause, to the receipt. */
+  readonly idleMs: readonly number[]
   /** From sending to the receipt, and to the certificate, as a client sees it. */
   readonly executedMs: readonly number[]
   readonly certifiedMs: readonly number[]
-  /** As the slowest member says; absent for one alone. */
+  /** From the making of a proposal, as the slowest member says; absent for one alone. */
   readonly commitMs?: { readonly p50: number; readonly p99: number }
+  /** Of all members: median of the medians by their counts, highest p99. */
+  readonly stages: readonly { readonly stage: string; readonly p50: number; readonly p99: number }[]
   readonly transfersPerSecond: number
-  /** Of one core, mean of the validators, while transfers run. */
-  readonly cpuShare: number
+  /** Of one core, by validator, while transfers run. */
+  readonly cpuShares: readonly number[]
   readonly cpuSecondsPer100k: number
+  readonly fault?: Fault
 }
 
-/** Committees of 1, 4 and 11 processes on this machine: latency at rest, transfers in bulk, processor time. */
+interface Fault {
+  readonly killed: number
+  readonly beforeMs: readonly number[]
+  readonly afterMs: readonly number[]
+  /** Longest time without a decided round after the kill, in rounds as long as they took before. */
+  readonly pauseRounds: number
+}
+
+/**
+ * Committees of 1, 4 and 11 processes on this machine: latency from idle, at rest and after members are killed, transfers in
+ * bulk, processor time, and where the time goes.
+ */
 export const consensusBench: Bench = async (context) => {
   const startMs = performance.now()
   const scale = scales[context.size]
-  const notes: string[] = []
+  const found: Found[] = []
   const skipped: string[] = []
   const targets: Target[] = []
   for (const size of scale.committees) {
@@ -53,9 +92,9 @@ export const consensusBench: Bench = async (context) => {
       continue
     }
     context.progress(`${size} validators`)
-    const found = await measure(size, scale, context)
-    notes.push(...describe(found))
-    targets.push(...targetsOf(found))
+    const one = await measure(size, scale, context)
+    found.push(one)
+    targets.push(...targetsOf(one))
   }
   return {
     bench: 'consensus',
@@ -65,56 +104,133 @@ export const consensusBench: Bench = async (context) => {
     targets,
     memoryHighWater: {},
     skipped,
-    notes,
+    notes: [...tableOf(found), ...found.flatMap(describe)],
   } satisfies BenchReport
 }
 
 async function measure(size: number, scale: Scale, { signal }: BenchContext): Promise<Found> {
   const network = await ValidatorNetwork.start({ size })
   try {
+    const idleMs: number[] = []
+    for (let i = 0; i < scale.idleSamples; i++) {
+      await sleep(IDLE_MS, undefined, { signal })
+      idleMs.push((await measureOne(network, network.validators[0]!, signal)).executedMs)
+    }
     const latency = await measureLatency(network, scale.latencySamples, signal)
     const orders = await Promise.all(network.validators.map((validator) => validator.order()))
     const commitMs = orders
-      .flatMap((order: OrderStatus | undefined) => order?.commitMs ?? [])
+      .flatMap((order) => order?.commitMs ?? [])
       .reduce<Found['commitMs']>((slow, ms) => (slow && slow.p50 >= ms.p50 ? slow : ms), undefined)
     const before = network.validators.map(({ pid }) => processTimes(pid)!.self)
     const bulk = await measureTransfers(network, scale.transfers, signal)
     const cpuSeconds = network.validators.map(({ pid }, index) => processTimes(pid)!.self - before[index]!)
     const total = cpuSeconds.reduce((sum, seconds) => sum + seconds, 0)
+    const fault = size < 4 ? undefined : await measureFault(network, scale.faultSamples, signal)
     return {
       size,
+      idleMs,
       ...latency,
       ...(commitMs && { commitMs }),
+      stages: stagesOf(orders),
       transfersPerSecond: bulk.count / bulk.seconds,
-      cpuShare: total / size / bulk.seconds,
+      cpuShares: cpuSeconds.map((seconds) => seconds / bulk.seconds),
       cpuSecondsPer100k: (total / bulk.count) * 100_000,
+      ...(fault && { fault }),
+      load: loadavg()[0]!,
     }
   } finally {
     await network.remove()
   }
 }
 
+function stagesOf(orders: readonly (OrderStatus | undefined)[]): Found['stages'] {
+  const tables = orders.flatMap((order) => (order?.stagesMs ? [order.stagesMs] : []))
+  const names = [...new Set(tables.flatMap((table) => Object.keys(table)))]
+  return names.map((stage) => {
+    const times = tables.flatMap((table) => table[stage] ?? []).sort((a, b) => a.p50 - b.p50)
+    const half = times.reduce((sum, { count }) => sum + count, 0) / 2
+    let passed = 0
+    const middle = times.find(({ count }) => {
+      passed += count
+      return passed >= half
+    })!
+    return { stage, p50: middle.p50, p99: Math.max(...times.map(({ p99 }) => p99)) }
+  })
+}
+
+/** A transfer of the first account: when a client sees its receipt, and when its certificate. */
+async function measureOne(network: ValidatorNetwork, validator: ValidatorProcess, signal: AbortSignal) {
+  const account = network.accounts[0]!
+  const nonce = Number(await validator.request<Hex>('eth_getTransactionCount', account.address, 'latest'))
+  const raw = await signedTransfer(network, account, nonce)
+  const startMs = performance.now()
+  const hash = await validator.request<Hex>('eth_sendRawTransaction', raw)
+  let height: number | undefined
+  while (height === undefined) {
+    await sleep(2, undefined, { signal })
+    const receipt = await validator.request<{ blockNumber: Hex } | null>('eth_getTransactionReceipt', hash)
+    if (receipt) height = Number(receipt.blockNumber)
+  }
+  const executedMs = performance.now() - startMs
+  while ((await validator.height('finalized')) < height) await sleep(2, undefined, { signal })
+  return { executedMs, certifiedMs: performance.now() - startMs }
+}
+
 /** One transfer after the other, each with nothing else to do. */
 async function measureLatency(network: ValidatorNetwork, count: number, signal: AbortSignal) {
-  const [validator, account] = [network.validators[0]!, network.accounts[0]!]
   const executedMs: number[] = []
   const certifiedMs: number[] = []
-  for (let nonce = 0; nonce < count; nonce++) {
-    signal.throwIfAborted()
-    const raw = await signedTransfer(network, account, nonce)
-    const startMs = performance.now()
-    const hash = await validator.request<Hex>('eth_sendRawTransaction', raw)
-    let height: number | undefined
-    while (height === undefined) {
-      await sleep(2)
-      const receipt = await validator.request<{ blockNumber: Hex } | null>('eth_getTransactionReceipt', hash)
-      if (receipt) height = Number(receipt.blockNumber)
-    }
-    executedMs.push(performance.now() - startMs)
-    while ((await validator.height('finalized')) < height) await sleep(2)
-    certifiedMs.push(performance.now() - startMs)
+  for (let i = 0; i < count; i++) {
+    const one = await measureOne(network, network.validators[0]!, signal)
+    executedMs.push(one.executedMs)
+    certifiedMs.push(one.certifiedMs)
   }
   return { executedMs, certifiedMs }
+}
+
+/** The same while other accounts send steadily, before and after as many members are killed as the committee bears. */
+async function measureFault(network: ValidatorNetwork, count: number, signal: AbortSignal): Promise<Fault> {
+  const { validators, accounts } = network
+  const killed = Math.floor((validators.length - 1) / 3)
+  const kept = validators.slice(0, -killed)
+  const ending = new AbortController()
+  const ended = AbortSignal.any([signal, ending.signal])
+  /** When the order was seen to have come further. */
+  const steps: { readonly atMs: number; readonly round: number }[] = []
+  const watch = async () => {
+    while (!ended.aborted) {
+      const round = (await kept[0]!.order())?.decidedRound ?? 0
+      if (round > (steps.at(-1)?.round ?? 0)) steps.push({ atMs: performance.now(), round })
+      await sleep(LOOK_MS)
+    }
+  }
+  const load = accounts.slice(1, 1 + LOAD_ACCOUNTS).map(async (account, index) => {
+    const validator = kept[index % kept.length]!
+    let nonce = Number(await validator.request<Hex>('eth_getTransactionCount', account.address, 'latest'))
+    while (!ended.aborted) {
+      await handIn(validator, await signedTransfer(network, account, nonce++))
+      await sleep(LOAD_MS)
+    }
+  })
+  const others = Promise.all([watch(), ...load])
+  try {
+    const before = await Promise.race([measureLatency(network, count, ended), others.then(() => undefined)])
+    const roundMs = (steps.at(-1)!.atMs - steps[0]!.atMs) / (steps.at(-1)!.round - steps[0]!.round)
+    const killedAtMs = performance.now()
+    await Promise.all(validators.slice(-killed).map((validator) => validator.kill()))
+    const after = await Promise.race([measureLatency(network, count, ended), others.then(() => undefined)])
+    const since = steps.filter(({ atMs }) => atMs >= killedAtMs)
+    const gaps = since.map(({ atMs }, i) => atMs - (since[i - 1]?.atMs ?? killedAtMs))
+    return {
+      killed,
+      beforeMs: before!.executedMs,
+      afterMs: after!.executedMs,
+      pauseRounds: Math.max(...gaps) / roundMs,
+    }
+  } finally {
+    ending.abort()
+    await others
+  }
 }
 
 /** As many transfers as the validators take, by all accounts at once. Signing is done before the clock starts. */
@@ -170,32 +286,75 @@ async function signedTransfer(
   })
 }
 
-function describe(found: Found): string[] {
-  const { size, executedMs, certifiedMs, commitMs, transfersPerSecond, cpuShare, cpuSecondsPer100k } = found
-  const name = size === 1 ? '1 validator, alone' : `${size} validators`
-  const commit = commitMs ? `; proposal to commit ${commitMs.p50} / ${commitMs.p99} ms` : ''
-  return [
-    `${name}: sent to executed ${percentiles(executedMs)} ms (p50 / p99), to certified ${percentiles(certifiedMs)} ms${commit}`,
-    `${name}: ${Math.round(transfersPerSecond)} transfers/s; each validator ${(100 * cpuShare).toFixed(0)} % of a core, ${cpuSecondsPer100k.toFixed(1)} CPU seconds per 100,000 transfers in all`,
-  ]
+/** All sizes beside each other, and as multiples of what one validator takes alone in the same run. */
+function tableOf(found: readonly Found[]): string[] {
+  const alone = found.find(({ size }) => size === 1)
+  const times = (value: number, reference: number | undefined) =>
+    reference ? ` (${(value / reference).toFixed(1)} ×)` : ''
+  const rows = found.map((one) => {
+    const { size, commitMs, executedMs, certifiedMs, idleMs, transfersPerSecond, cpuShares, load } = one
+    const cell = (values: readonly number[], reference: readonly number[] | undefined) =>
+      percentiles(values) + times(percentile(values, 0.5), reference && percentile(reference, 0.5))
+    return [
+      String(size),
+      commitMs ? `${commitMs.p50.toFixed(0)} / ${commitMs.p99.toFixed(0)}` : '',
+      cell(executedMs, alone?.executedMs),
+      cell(certifiedMs, alone?.certifiedMs),
+      percentile(idleMs, 0.5).toFixed(0),
+      transfersPerSecond.toFixed(0) + times(transfersPerSecond, alone?.transfersPerSecond),
+      `${Math.min(...cpuShares.map((share) => Math.round(100 * share)))}-${Math.max(...cpuShares.map((share) => Math.round(100 * share)))} %`,
+      load.toFixed(1),
+    ]
+  })
+  const head = ['validators', 'commit', 'executed', 'certified', 'from idle', 'transfers/s', 'CPU each', 'load']
+  const widths = head.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]!.length)))
+  const lines = [head, ...rows].map((row) =>
+    row
+      .map((text, i) => text.padEnd(widths[i]!))
+      .join('  ')
+      .trimEnd(),
+  )
+  return ['latency in ms, p50 / p99; commit counts from the proposal, the others from sending', ...lines]
 }
 
-function targetsOf({ size, commitMs, certifiedMs }: Found): Target[] {
+function describe({ size, stages, fault, cpuSecondsPer100k }: Found): string[] {
+  const name = size === 1 ? '1 validator, alone' : `${size} validators`
+  const lines = [`${name}: ${cpuSecondsPer100k.toFixed(1)} CPU seconds per 100,000 transfers in all`]
+  if (stages.length > 0) {
+    const parts = stages.map(({ stage, p50, p99 }) => `${stage} ${p50.toFixed(1)} / ${p99.toFixed(0)}`)
+    lines.push(`${name}, where the time goes, ms: ${parts.join(', ')}`)
+  }
+  if (fault) {
+    const { killed, beforeMs, afterMs, pauseRounds } = fault
+    lines.push(
+      `${name}, ${killed} killed under load: executed ${percentiles(beforeMs)} ms before, ${percentiles(afterMs)} after; longest pause ${pauseRounds.toFixed(1)} rounds`,
+    )
+  }
+  return lines
+}
+
+function targetsOf({ size, commitMs, certifiedMs, idleMs, fault }: Found): Target[] {
   const wanted = wantedMs[size]
   if (!wanted) return []
-  const target = (name: string, limit: number, reached: number): Target => ({
-    name: `${size} validators: ${name}`,
-    unit: 'ms',
-    wanted: limit,
-    atMost: true,
-    reached,
-    met: reached <= limit,
-  })
+  const atMost = (name: string, unit: string, limit: number, reached: number) =>
+    target(`${size} validators: ${name}`, unit, true, limit, reached)
   return [
     ...(commitMs
-      ? [target('commit, p50', wanted.p50, commitMs.p50), target('commit, p99', wanted.p99, commitMs.p99)]
+      ? [atMost('commit, p50', 'ms', wanted.p50, commitMs.p50), atMost('commit, p99', 'ms', wanted.p99, commitMs.p99)]
       : []),
-    target('certified, p50', wanted.certified, percentile(certifiedMs, 0.5)),
+    atMost('certified, p50', 'ms', wanted.certified, percentile(certifiedMs, 0.5)),
+    ...(wanted.idle ? [atMost('from idle, p50', 'ms', wanted.idle, percentile(idleMs, 0.5))] : []),
+    ...(fault
+      ? [
+          atMost(
+            `${fault.killed} killed, latency`,
+            '×',
+            FAULT_RATIO_MAX,
+            percentile(fault.afterMs, 0.5) / percentile(fault.beforeMs, 0.5),
+          ),
+          atMost(`${fault.killed} killed, pause`, 'rounds', PAUSE_ROUNDS_MAX, fault.pauseRounds),
+        ]
+      : []),
   ]
 }
 
