@@ -1,6 +1,6 @@
 import { ByteWriter, concatBytes, DecodeError, utf8Encode } from '@cumulus/bytes'
 import type { DecidedBatch } from '@cumulus/execution'
-import { sha256 } from '@cumulus/hash'
+import { keccak256, sha256 } from '@cumulus/hash'
 import { decodeTransaction, type Transaction } from '@cumulus/ledger'
 import type { Params } from '@cumulus/params'
 import { type Commit, transactionsOf } from '@cumulus/r2s'
@@ -85,12 +85,14 @@ function distinctTransactions(commit: Commit, known: (hash: Uint8Array) => Trans
   const transactions: Transaction[] = []
   for (const block of commit.blocks) {
     for (const raw of transactionsOf(block)) {
-      const transaction = decoded(raw)
-      if (!transaction) continue
-      const key = transaction.hash.toHex()
+      // Most wait in the own mempool: they need not be decoded again.
+      const hash = keccak256(raw)
+      const key = hash.toHex()
       if (seen.has(key)) continue
+      const transaction = known(hash) ?? decoded(raw)
+      if (!transaction) continue
       seen.add(key)
-      transactions.push(known(transaction.hash) ?? transaction)
+      transactions.push(transaction)
     }
   }
   return transactions

@@ -253,7 +253,10 @@ export class R2sOrderer implements Orderer {
     const ending = new AbortController()
     const ended = AbortSignal.any([signal, ending.signal])
     const { mempool, coin } = this.#components
-    const stopListening = mempool.onWaiting(() => this.#updateWork())
+    // Senders are walked through; where work is pending already, one more transaction is no news.
+    const stopListening = mempool.onWaiting(() => {
+      if (!this.#isWorkPending) this.#updateWork()
+    })
     const stopTiming = mempool.onAdded((transaction) => this.#times.arrived(transaction))
     this.#loop.start(this.#found, this.#silencedAt)
     this.#router.run({ signal: ended })
