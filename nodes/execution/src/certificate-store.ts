@@ -24,7 +24,8 @@ export class CertificateStore {
     try {
       mkdirSync(dir, { recursive: true })
       const options = { encoding: 'binary', keyEncoding: 'binary' } as const
-      this.#root = open({ path: `${dir}/certificates.lmdb`, maxDbs: 1, ...options })
+      // As in the store of the chain: a failed batch would reject a promise that nobody has.
+      this.#root = open({ path: `${dir}/certificates.lmdb`, maxDbs: 1, eventTurnBatching: false, ...options })
       this.#rows = this.#root.openDB({ name: 'certificates', ...options })
       for (const key of this.#rows.getKeys({ reverse: true, limit: 1 })) this.#highest = heightOf(key)
     } catch (cause) {

@@ -29,6 +29,8 @@ export class LmdbLedgerStore implements LedgerStore {
         path: `${dir}/chain.lmdb`,
         // The default flushes after the commit returned: a receipt could be seen that a power cut takes back.
         overlappingSync: false,
+        // Writes come one by one; of a batch that fails LMDB would keep a promise to itself, and reject it unheard.
+        eventTurnBatching: false,
         // Address space, not disk. LMDB grows it by itself, which stalls readers for a moment.
         mapSize: 16 * 2 ** 30,
         maxDbs: LEDGER_TABLES.length,
@@ -90,7 +92,7 @@ export class LmdbLedgerStore implements LedgerStore {
       // A child: the rows that were put before one that fails would stay in a plain one.
       await this.#root.childTransaction(() => this.#put(batch))
     } catch (cause) {
-      throw failedWrite(batch, cause)
+      throw failedWrite(batch, await reasonOf(cause))
     } finally {
       this.#before = undefined
       before.done()
@@ -114,4 +116,14 @@ export class LmdbLedgerStore implements LedgerStore {
 
 function failedWrite({ length: writes }: readonly LedgerWrite[], cause: unknown): ExecutionError {
   return new ExecutionError('STORE_FAILED', 'cannot write the chain', { writes }, { cause })
+}
+
+/** Of a commit that failed LMDB tells the reason apart, by a promise that somebody has to take. */
+async function reasonOf(error: unknown): Promise<unknown> {
+  try {
+    await (error as { commitError?: Promise<never> }).commitError
+    return error
+  } catch (reason) {
+    return reason
+  }
 }
