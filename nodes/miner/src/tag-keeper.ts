@@ -328,9 +328,9 @@ export class TagKeeper {
       const bit = 1n << BigInt(stripe - first)
       word.here |= bit
       const isKnown = (word.bits & bit) !== 0n
-      const bytes = store.getTags(key)
-      const by = kept.stored(key)?.record.tagger
-      if (by) taggers.add(by.toLowerCase())
+      const stored = kept.stored(key)
+      const bytes = stored?.bytes ?? store.getTags(key)
+      if (stored) taggers.add(stored.record.tagger.toLowerCase())
       if (!isKnown) {
         if (bytes && store.isConfirmed(key)) await store.markConfirmed(key, bytes, false)
       } else if (store.info(key)?.corrupt) losses.add(key)

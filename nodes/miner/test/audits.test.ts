@@ -317,7 +317,9 @@ describe('a challenge', () => {
       const { worker, chain } = network
       await storeTagged(network, 0, 1, 2)
       const { body, root } = segmentOf(1)
-      await spoilTags(network, 1, (tags) => tags.set(tags.subarray(0, 48), (SEAT * 3 + 1) * 48))
+      // A tag of the same worker, for the block before: a point like any other, so that only the proof can tell.
+      const at = SEAT * 3 * 48
+      await spoilTags(network, 1, (tags) => tags.set(tags.subarray(at, at + 48), at + 48))
       await network.restart()
       worker.stock.set(1, worker.tagsOf(1, body, root))
       chain.challengeMiner(worker.entry, worker.key, entries([0, 0], [1, 1], [2, 0], [1, 0]))
@@ -331,7 +333,8 @@ describe('a challenge', () => {
     await withWorker(async (network) => {
       const { worker, chain } = network
       await storeTagged(network, 0, 1)
-      await spoilTags(network, 1, (tags) => tags.set(tags.subarray(0, 48), SEAT * 3 * 48))
+      // No point at all.
+      await spoilTags(network, 1, (tags) => tags.fill(0, SEAT * 3 * 48, SEAT * 3 * 48 + 48))
       await network.restart()
       chain.challengeMiner(worker.entry, worker.key, entries([0, 0], [1, 0]))
       await chain.until(() => chain.calls.includes(`loss ${GROUP}/0/2`))
