@@ -121,6 +121,17 @@ function createChainMetrics(metrics: Metrics, ledger: Ledger) {
     },
   })
   new Gauge({
+    name: 'cumulus_chain_hook_slots',
+    help: 'Slots that the hooks of a module read and wrote in the last chain block',
+    labelNames: ['module'],
+    registers,
+    collect() {
+      for (const [module, { loadCount, storeCount }] of ledger.modules.hookWork ?? []) {
+        this.set({ module }, loadCount + storeCount)
+      }
+    },
+  })
+  new Gauge({
     name: 'cumulus_chain_history_bytes',
     help: 'Bytes of the store that are there for the state of older chain blocks',
     registers,

@@ -6,7 +6,8 @@ import type { LedgerStore } from '../state/ledger-store.ts'
 import type { Genesis } from './genesis.ts'
 
 /** What the ledger needs of the protocol modules. */
-export type LedgerModules = Pick<ModuleRegistry, 'addresses' | 'has' | 'genesis' | 'dispatch' | 'onBlock'>
+export type LedgerModules = Pick<ModuleRegistry, 'addresses' | 'has' | 'genesis' | 'dispatch' | 'onBlock'> &
+  Partial<Pick<ModuleRegistry, 'hookWork'>>
 
 export interface LedgerInit {
   readonly params: Params

@@ -14,6 +14,9 @@ export class Execution {
   readonly origin: Address
   readonly gas: GasMeter
   readonly logs: ModuleLog[] = []
+  /** Slots read and written so far, by all modules together, each as often as it was. */
+  loadCount = 0
+  storeCount = 0
   /** Services bound to this call, by the module asked and the one asking: made once. */
   readonly answers = new Map<unknown, Map<Address, unknown>>()
   readonly #readOnly: boolean
@@ -39,6 +42,7 @@ export class Execution {
     if (!touched) this.#touched.set(account, (touched = new Map()))
     return {
       load: (slot) => {
+        this.loadCount++
         if (touched.has(slot)) {
           gas.charge(gasPrices.warmLoad)
         } else {
@@ -49,6 +53,7 @@ export class Execution {
       },
       store: (slot, value) => {
         this.#assertWritable()
+        this.storeCount++
         const seen = touched.get(slot)
         const before = state.getStorage(account, slot)
         let price: number = gasPrices.storeSame

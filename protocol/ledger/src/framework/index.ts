@@ -12,7 +12,7 @@ export type {
   ModuleResult,
 } from './message.ts'
 export { type AnyModule, type ContextOf, Module, type ModuleContext, type ModuleDefinition, module } from './module.ts'
-export { MODULE_CODE, ModuleRegistry } from './registry.ts'
+export { type HookWork, MODULE_CODE, ModuleRegistry } from './registry.ts'
 export { Revert, require } from './revert.ts'
 export { solidityInterface } from './solidity-interface.ts'
 export {

@@ -9,6 +9,12 @@ import { OutOfGas, Revert, require } from './revert.ts'
 /** INVALID: whoever runs a module's account as a contract stops at once. Code makes the account exist for tools. */
 export const MODULE_CODE = new Uint8Array([0xfe])
 
+/** What the hooks of a module did in one chain block, and in the modules that they asked. */
+export interface HookWork {
+  readonly loadCount: number
+  readonly storeCount: number
+}
+
 /** Block hooks are bounded by their modules, not by gas. */
 const UNMETERED = BigInt(Number.MAX_SAFE_INTEGER)
 
@@ -20,6 +26,7 @@ export class ModuleRegistry {
   /** In lower case. */
   readonly addresses: readonly Address[]
   readonly #modules = new Map<Address, AnyModule>()
+  readonly #hookWork = new Map<string, HookWork>()
 
   constructor(modules: readonly AnyModule[]) {
     for (const module of modules) {
@@ -75,12 +82,19 @@ export class ModuleRegistry {
     return { ok: true, output, gasUsed: BigInt(gas.used), logs: execution.logs }
   }
 
+  /** By module name: what the hooks of the last chain block did. No rule of the chain, only to be watched. */
+  get hookWork(): ReadonlyMap<string, HookWork> {
+    return this.#hookWork
+  }
+
   /** Runs what modules do at the end of a chain block, in the order of the list. */
   onBlock(state: WorldState, block: BlockContext, outcome: BlockOutcome): ModuleLog[] {
     const logs: ModuleLog[] = []
     for (const [address, module] of this.#modules) {
       const execution = unmetered(state, block, address)
       module.runHooks(execution, outcome)
+      const { loadCount, storeCount } = execution
+      this.#hookWork.set(module.name, { loadCount, storeCount })
       logs.push(...execution.logs)
     }
     return logs
