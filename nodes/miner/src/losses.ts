@@ -1,3 +1,4 @@
+import { ChainError } from '@cumulus/chain'
 import { type Logger, sleep } from '@cumulus/service'
 import type { FragmentKey, SlabStore } from '@cumulus/store'
 import type { MinerMetrics } from './metrics.ts'
@@ -102,19 +103,29 @@ export class Losses {
         await chain.reportLoss(group, first, stripes)
       } catch (error) {
         log.warn('a loss could not be reported', { group, first, error })
-        isAll = false
+        // What the chain refuses it does not count on: a seat that is another's. The next comparison would find it again.
+        if (!(error instanceof ChainError) || error.code !== 'REVERTED') {
+          isAll = false
+          continue
+        }
+        await this.#settle(keys)
         continue
       }
-      for (const key of keys) {
-        this.#named.delete(nameOf(key))
-        const tags = store.getTags(key)
-        // Confirmed again once it is mended.
-        if (tags) await store.markConfirmed(key, tags, false)
-      }
+      await this.#settle(keys)
       log.error('a loss was reported', { group, first, count: keys.length })
       metrics.losses.inc(keys.length)
     }
     return isAll
+  }
+
+  /** Confirmed again once it is mended. */
+  async #settle(keys: readonly FragmentKey[]): Promise<void> {
+    const { store } = this.#parts
+    for (const key of keys) {
+      this.#named.delete(nameOf(key))
+      const tags = store.getTags(key)
+      if (tags) await store.markConfirmed(key, tags, false)
+    }
   }
 }
 

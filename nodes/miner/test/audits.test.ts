@@ -408,6 +408,23 @@ describe('what a miner has lost', () => {
     })
   })
 
+  it('is not reported for ever to a chain that does not count on it', async () => {
+    await withWorker(async (network) => {
+      const { chain, folder } = network
+      await storeTagged(network, 0)
+      await network.stop()
+      await damage(folder, 0)
+      chain.refusesLosses = true
+      const confirmed = chain.calls.length
+      await network.restart()
+      await chain.until(() => network.lines.some((line) => line.includes('a loss could not be reported')))
+      await put(network.session, 0)
+      // It was settled: so it is confirmed anew.
+      await chain.until(() => chain.calls.length > confirmed)
+      assert.equal(network.lines.filter((line) => line.includes('a loss could not be reported')).length, 1)
+    })
+  })
+
   it('is reported although nothing of it is left', async () => {
     await withWorker(async (network) => {
       const { chain } = network

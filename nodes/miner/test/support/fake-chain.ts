@@ -1,4 +1,5 @@
 import { equalBytes } from '@cumulus/bytes'
+import { ChainError } from '@cumulus/chain'
 import { minimal } from '@cumulus/params'
 import { challengeOver, decodeEntries, encodeEntries, type TaggerKey, verify, withoutEntries } from '@cumulus/podr2'
 import type { Address } from '@cumulus/types'
@@ -67,6 +68,8 @@ export class FakeChain implements MinerChain {
   readonly verdicts: string[] = []
   /** Calls of `submitProof` that fail before one is taken. */
   submitFailures = 0
+  /** Has every `reportLoss` reverted. */
+  refusesLosses = false
   /** Calls of `reportLoss` that fail before one is taken. */
   lossFailures = 0
   /** Confirmations are in a block no sooner than this. */
@@ -196,6 +199,7 @@ export class FakeChain implements MinerChain {
   }
 
   async reportLoss(group: number, first: number, stripes: bigint): Promise<void> {
+    if (this.refusesLosses) throw new ChainError('REVERTED', 'no seat in that group')
     if (this.lossFailures-- > 0) throw Object.assign(new Error('busy'), { name: 'ChainError', code: 'BUSY' })
     this.#setTagged(group, first, (before) => before & ~stripes)
     this.calls.push(`loss ${group}/${first}/${stripes}`)
