@@ -63,6 +63,8 @@ export interface RpcLimits {
   readonly connectionsMax: number
   readonly socketsMax: number
   readonly subscriptionsPerSocketMax: number
+  /** Of all sockets: each is told of each head or waiting transaction in the same turn. */
+  readonly subscriptionsMax: number
   /** Requests of one socket that are being answered; others wait, and nothing more is read from it. */
   readonly socketRequestsMax: number
   /** Bytes that wait in a socket because its peer does not read, or before the id of a subscription is told; then it is closed. */
@@ -110,6 +112,7 @@ export const defaultLimits: RpcLimits = {
   connectionsMax: 1_024,
   socketsMax: 256,
   subscriptionsPerSocketMax: 32,
+  subscriptionsMax: 1_024,
   socketRequestsMax: 64,
   socketBufferedBytesMax: 4 * 2 ** 20,
   pingIntervalMs: 30_000,

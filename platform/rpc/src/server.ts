@@ -89,7 +89,7 @@ class HttpRpcServer implements RpcServer {
     const nowMs = init.nowMs ?? (() => performance.now())
     this.#filters = new Filters(chain, limits, this.#metrics, nowMs)
     this.#dispatcher = new Dispatcher(
-      createMethods(new MethodContext(chain, limits, this.#filters)),
+      createMethods(new MethodContext(chain, limits, this.#filters, { log })),
       limits,
       this.#metrics,
       log,
@@ -261,7 +261,17 @@ class HttpRpcServer implements RpcServer {
       return
     }
     this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
-      const session = new SocketSession(webSocket, this.#dispatcher, this.#limits, this.#metrics, this.#budgets)
+      const session = new SocketSession(webSocket, {
+        dispatcher: this.#dispatcher,
+        limits: this.#limits,
+        metrics: this.#metrics,
+        budgets: this.#budgets,
+        mayHold: () => {
+          let count = 0
+          for (const { subscriptionCount } of this.#sessions) count += subscriptionCount
+          return count < this.#limits.subscriptionsMax
+        },
+      })
       this.#sessions.add(session)
       this.#metrics.sockets.set(this.#sessions.size)
       webSocket.on('close', () => {

@@ -17,6 +17,15 @@ interface Subscription {
   early: { readonly texts: string[]; bytes: number } | undefined
 }
 
+interface SocketComponents {
+  readonly dispatcher: Dispatcher
+  readonly limits: RpcLimits
+  readonly metrics: RpcMetrics
+  readonly budgets: Budgets
+  /** Whether the server has room for one more subscription. */
+  readonly mayHold: () => boolean
+}
+
 /** A message that was read and is not answered. */
 interface Received {
   readonly data: Buffer
@@ -30,6 +39,7 @@ export class SocketSession {
   readonly #limits: RpcLimits
   readonly #metrics: RpcMetrics
   readonly #budgets: Budgets
+  readonly #mayHold: () => boolean
   readonly #subscriptions = new Map<Hex, Subscription>()
   readonly #closed = new AbortController()
   /** What had been read from the network by the time we stopped reading. */
@@ -37,8 +47,9 @@ export class SocketSession {
   #answering = 0
   #isAlive = true
 
-  constructor(socket: WebSocket, dispatcher: Dispatcher, limits: RpcLimits, metrics: RpcMetrics, budgets: Budgets) {
+  constructor(socket: WebSocket, { dispatcher, limits, metrics, budgets, mayHold }: SocketComponents) {
     this.#budgets = budgets
+    this.#mayHold = mayHold
     this.#socket = socket
     this.#dispatcher = dispatcher
     this.#limits = limits
@@ -54,6 +65,10 @@ export class SocketSession {
       this.#endSubscriptions()
       for (const { give } of this.#waiting.splice(0)) give()
     })
+  }
+
+  get subscriptionCount(): number {
+    return this.#subscriptions.size
   }
 
   /** Called at each ping interval: asks for a sign of life, and ends a socket that gave none since the last time. */
@@ -114,6 +129,12 @@ export class SocketSession {
     const { subscriptionsPerSocketMax: max, socketBufferedBytesMax } = this.#limits
     if (this.#subscriptions.size >= max) {
       throw overLimit('subscriptions', `this socket has ${max} subscriptions; end one or open another socket`)
+    }
+    if (!this.#mayHold()) {
+      throw overLimit(
+        'subscriptions_total',
+        `this server has ${this.#limits.subscriptionsMax} subscriptions; try again`,
+      )
     }
     const id = bytesToHex(randomBytes(16))
     const subscription: Subscription = { kind, stop: () => {}, early: { texts: [], bytes: 0 } }

@@ -176,6 +176,64 @@ describe('connections', () => {
     }))
 })
 
+describe('subscriptions', () => {
+  it('are only so many on all sockets, and one that ends makes room', () =>
+    serving({ subscriptionsPerSocketMax: 2, subscriptionsMax: 3 }, async (rpc) => {
+      const [one, two] = [await openSocket(rpc), await openSocket(rpc)]
+      const subscribe = JSON.stringify({ id: 1, method: 'eth_subscribe', params: ['newHeads'] })
+      for (const { socket, until: hear } of [one, two]) {
+        socket.send(subscribe)
+        socket.send(subscribe)
+        await hear(2)
+      }
+      const refused = two.heard.flatMap(({ error }) => error?.code ?? [])
+      assert.deepEqual([one.heard.some(({ error }) => error), refused], [false, [-32005]])
+      assert.equal(await rpc.hits('subscriptions_total'), 1)
+      one.socket.terminate()
+      await until(() => rpc.server.counts.sockets === 1)
+      two.socket.send(subscribe)
+      await two.until(3)
+      assert.equal(two.heard[2]!.error, undefined)
+      two.socket.terminate()
+    }))
+
+  it('of logs are told in turns, each all of its own, block by block', () =>
+    serving({}, async (rpc) => {
+      const sockets = await Promise.all(Array.from({ length: 10 }, () => openSocket(rpc)))
+      const subscribe = JSON.stringify({ id: 1, method: 'eth_subscribe', params: ['logs', { address: token }] })
+      for (const { socket, until: hear } of sockets) {
+        socket.send(subscribe)
+        await hear(1)
+      }
+      // What it takes to read the logs of a large block.
+      const { logs } = rpc.chain
+      let longest = 0
+      let inTurn = 0
+      const tick = setInterval(() => {
+        inTurn = 0
+      }, 1)
+      rpc.chain.logs = (number) => {
+        const untilMs = performance.now() + 8
+        while (performance.now() < untilMs);
+        longest = Math.max(longest, ++inTurn)
+        return logs(number)
+      }
+      for (let i = 1; i <= 5; i++) rpc.chain.append([log(i), log(100 + i)])
+      for (const { heard, until: hear } of sockets) {
+        await hear(11)
+        const notes = heard.slice(1) as unknown as { params: { result: { topics: string[] } } }[]
+        assert.deepEqual(
+          notes.map(({ params }) => Number(params.result.topics[0])),
+          [1, 2, 3, 4, 5].flatMap((block) => [block, 100 + block]),
+        )
+      }
+      clearInterval(tick)
+      assert.ok(longest <= 6, `${longest} in one turn`)
+      for (const { socket } of sockets) socket.terminate()
+      await until(() => rpc.chain.listenerCount === 0)
+    }))
+})
+
 describe('state overrides', () => {
   it('have a limit of accounts, of slots in all, and of code', () =>
     serving({ overrideAccountsMax: 3, overrideSlotsMax: 5 }, async (rpc) => {

@@ -1,3 +1,4 @@
+import type { Logger } from '@cumulus/service'
 import { CallQueue } from '../call-queue.ts'
 import type { ChainView, Hash, StateView, ViewBlock, ViewHeader } from '../chain-view.ts'
 import { type BlockReference, blockReference, type Decoder, optional } from '../decode.ts'
@@ -21,10 +22,17 @@ export class MethodContext {
   readonly traces: CallQueue
   /** Wall clock. */
   readonly nowMs: () => number
+  readonly log: Logger | undefined
   #waits = 0
 
-  constructor(chain: ChainView, limits: RpcLimits, filters: Filters, nowMs: () => number = Date.now) {
+  constructor(
+    chain: ChainView,
+    limits: RpcLimits,
+    filters: Filters,
+    { log, nowMs = Date.now }: { log?: Logger; nowMs?: () => number } = {},
+  ) {
     this.nowMs = nowMs
+    this.log = log
     this.chain = chain
     this.limits = limits
     this.filters = filters

@@ -1,15 +1,15 @@
-import { BloomQuery } from '../bloom.ts'
 import type { ChainView } from '../chain-view.ts'
 import { hex, logQuery, text } from '../decode.ts'
 import { formatHeader, formatTransaction } from '../format.ts'
-import { logsOfBlock } from '../log-search.ts'
+import { LogFeed } from '../log-feed.ts'
 import { type MethodTable, method } from '../method.ts'
 import { RpcError } from '../rpc-error.ts'
 import type { MethodContext } from './context.ts'
 
 /** `eth_subscribe` over WebSockets. */
-export function subscriptionMethods({ chain, limits }: MethodContext): MethodTable {
+export function subscriptionMethods({ chain, limits, log }: MethodContext): MethodTable {
   const query = logQuery(limits)
+  const feed = new LogFeed(chain, log)
   return {
     ...method('eth_subscribe', [text, (value) => value], ([kind, options], { socket }) => {
       if (!socket) {
@@ -20,13 +20,7 @@ export function subscriptionMethods({ chain, limits }: MethodContext): MethodTab
           return socket.subscribe(kind, (send) => chain.onBlock((block) => send(formatHeader(block))))
         case 'logs': {
           const wanted = query(options, 'parameter 2')
-          const bloom = new BloomQuery(wanted)
-          return socket.subscribe(kind, (send) =>
-            chain.onBlock((block) => {
-              if (!bloom.mayMatch(block.logsBloom)) return
-              for (const log of logsOfBlock(chain, block, wanted)) send(log)
-            }),
-          )
+          return socket.subscribe(kind, (send) => feed.add(wanted, send))
         }
         case 'newPendingTransactions': {
           const full = options === true
