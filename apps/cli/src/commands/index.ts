@@ -56,6 +56,21 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./objects.ts')).stat,
   },
   {
+    name: 'faucet',
+    summary: 'Gives an account tokens of a development network, once an epoch.',
+    load: async () => (await import('./faucet.ts')).faucet,
+  },
+  {
+    name: 'genesis',
+    summary: 'Writes the first state of a new network: rules, time, allocations, committee.',
+    load: async () => (await import('./genesis.ts')).genesis,
+  },
+  {
+    name: 'genesis check',
+    summary: 'Checks a genesis file, and shows what network it begins.',
+    load: async () => (await import('./genesis.ts')).genesisCheck,
+  },
+  {
     name: 'doctor',
     summary: 'Checks this machine and the local network, and says what to do.',
     load: async () => (await import('./doctor.ts')).doctor,
