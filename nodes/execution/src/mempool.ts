@@ -24,7 +24,7 @@ interface MempoolComponents {
   readonly chainId: number
   readonly state: PoolState
   /** Who signed what `submit` is given. Default: asked of the transaction, on this thread. */
-  readonly senders?: Pick<SenderRecovery, 'recover' | 'close'>
+  readonly senders?: Pick<SenderRecovery, 'recover' | 'recoverAll' | 'close'>
   /** Keeps local transactions over a restart. */
   readonly journal?: MempoolJournal
   readonly metrics?: Metrics
@@ -175,6 +175,14 @@ export class Mempool implements TransactionSource {
   async close(): Promise<void> {
     await this.#components.senders?.close()
     await this.#components.journal?.close()
+  }
+
+  /**
+   * Finds out who signed transactions of a decided batch that this pool does not have, in the threads that do it for those that
+   * come in: the thread that executes has enough to do. Resolves once asking for the senders costs nothing.
+   */
+  async recoverSenders(transactions: readonly Transaction[]): Promise<void> {
+    await this.#components.senders?.recoverAll(transactions)
   }
 
   get(hash: Uint8Array): Transaction | undefined {

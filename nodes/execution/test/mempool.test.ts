@@ -268,6 +268,7 @@ describe('the mempool', () => {
     const asked: string[] = []
     const senders = {
       recover: async ({ hash }: Transaction) => void asked.push(hash.toHex()),
+      recoverAll: async () => assert.fail('nothing was decided'),
       close: async () => {},
     }
     const mempool = new Mempool({ chainId: CHAIN_ID, state: new FakeState(), senders })

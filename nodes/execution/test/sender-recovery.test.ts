@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { after, describe, it } from 'node:test'
 import { decodeTransaction, type Transaction } from '@cumulus/ledger'
-import { createLogger } from '@cumulus/service'
+import { createLogger, createMetrics } from '@cumulus/service'
 import type { Address } from '@cumulus/types'
+import { noteSignatureBackend } from '../src/open-mempool.ts'
 import { SenderRecovery } from '../src/sender-recovery.ts'
 import { signed, testAccount } from './transactions.ts'
 
@@ -71,5 +72,44 @@ describe('recovery of senders', () => {
     await new Promise(setImmediate)
     await closing.close()
     await Promise.all(pending)
+  })
+
+  it('of what was decided refuses nothing, however much it is, and leaves room for what comes in', async () => {
+    const { raw } = await signed(testAccount(0))
+    const decided = Array.from({ length: 3_000 }, () => decodeTransaction(raw))
+    const small = new SenderRecovery(log, { workers: 2, waitingMax: 1_100 })
+    try {
+      let asked = 0
+      const told = decided.map((one) => {
+        const { tellSender } = one
+        return Object.assign(Object.create(Object.getPrototypeOf(one)), one, {
+          tellSender: (sender: Address | undefined) => {
+            asked++
+            tellSender(sender)
+          },
+        }) as Transaction
+      })
+      const all = small.recoverAll(told)
+      await Promise.all([all, small.recover(fresh(decided[0]!))])
+      assert.equal(asked, 3_000, 'each was found in a thread')
+    } finally {
+      await small.close()
+    }
+  })
+})
+
+describe('a node without the native addon for signatures', () => {
+  it('says so in its log and a metric', async () => {
+    for (const [backend, value, warnings] of [
+      ['native', 1, 0],
+      ['javascript', 0, 1],
+    ] as const) {
+      const lines: string[] = []
+      const metrics = createMetrics({ process: false })
+      noteSignatureBackend(backend, createLogger({ name: 'node', write: (line) => void lines.push(line) }), metrics)
+      const { values } = await metrics.getSingleMetric('cumulus_mempool_native_signatures')!.get()
+      assert.equal(values[0]!.value, value)
+      assert.equal(lines.filter((line) => line.includes('"warn"')).length, warnings)
+    }
   })
 })

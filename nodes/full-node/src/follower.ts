@@ -1,5 +1,5 @@
 import { DecodeError, equalBytes } from '@cumulus/bytes'
-import type { DecidedBatch, Orderer } from '@cumulus/execution'
+import type { DecidedBatch, Mempool, Orderer } from '@cumulus/execution'
 import { decodeTransaction, type Ledger, type Transaction } from '@cumulus/ledger'
 import { Counter, Gauge, type Logger, type Metrics } from '@cumulus/service'
 import type { ChainPeer, ChainPeers } from './chain-peers.ts'
@@ -14,6 +14,8 @@ export interface FollowerComponents {
   /** Both or none: without a committee, trusted peers are followed. */
   readonly verifier?: CertificateVerifier
   readonly certificates?: CertificateStore
+  /** Finds out in threads who signed, ahead of execution. Default: execution asks, 50 µs each. */
+  readonly senders?: Pick<Mempool, 'recoverSenders'>
   readonly log: Logger
   readonly metrics?: Metrics
 }
@@ -48,6 +50,8 @@ interface Range {
   count: number
   state: 'open' | 'fetching' | 'ready'
   fetched: FetchedRange | undefined
+  /** By block, with their senders; of the range that is executed, and the next. */
+  transactions: Promise<readonly (readonly Transaction[])[]> | undefined
   /** Who could not deliver it. */
   readonly failed: Set<string>
 }
@@ -159,9 +163,12 @@ export class Follower implements Orderer {
         if (!range) return
         const { blocks, certificate } = range.fetched!
         if (certificate) this.#keepForLater(certificate.height, certificate.bytes)
-        for (const block of blocks) {
+        const transactions = await this.#prepare(range)
+        for (const [index, block] of blocks.entries()) {
           if (signal.aborted) return
-          yield this.#batch(block)
+          const next = this.#ranges[1]
+          if (next?.state === 'ready') this.#prepare(next).catch(() => {}) // its turn comes, and then it is told
+          yield this.#batch(block, transactions[index]!)
           this.#executed()
         }
         this.#ranges.shift()
@@ -173,8 +180,18 @@ export class Follower implements Orderer {
     }
   }
 
+  /** Transactions of a range that has arrived. Those of two ranges at most: decoded they take several times the room. */
+  #prepare(range: Range): Promise<readonly (readonly Transaction[])[]> {
+    range.transactions ??= (async () => {
+      const decoded = range.fetched!.blocks.map(({ transactions }) => transactions.map(decodeAgreed))
+      await this.#components.senders?.recoverSenders(decoded.flat())
+      return decoded
+    })()
+    return range.transactions
+  }
+
   /** What the block was made from, as far as execution depends on it. */
-  #batch({ header, transactions }: FetchedBlock): DecidedBatch {
+  #batch({ header }: FetchedBlock, transactions: readonly Transaction[]): DecidedBatch {
     const { head } = this.#components.ledger
     if (!equalBytes(header.parentHash, head.hash)) {
       throw new FullNodeError(
@@ -184,14 +201,13 @@ export class Follower implements Orderer {
       )
     }
     const { number, timestampMs, prevRandao, coinbase, consensusRoot } = header
-    const decodedTransactions = transactions.map(decodeAgreed)
     return {
       number,
       timestampMs,
       prevRandao,
       coinbase,
       consensusRoot,
-      transactions: decodedTransactions,
+      transactions,
       expected: header,
     }
   }
@@ -257,7 +273,14 @@ export class Follower implements Orderer {
     while (this.#ranges.length < rangesMax && this.#next <= target) {
       const left = target - this.#next + 1n
       const count = left < BigInt(rangeBlocks) ? Number(left) : rangeBlocks
-      this.#ranges.push({ first: this.#next, count, state: 'open', fetched: undefined, failed: new Set() })
+      this.#ranges.push({
+        first: this.#next,
+        count,
+        state: 'open',
+        fetched: undefined,
+        transactions: undefined,
+        failed: new Set(),
+      })
       this.#next += BigInt(count)
     }
     // Ranges may have been split into more than there is room for.
@@ -324,6 +347,7 @@ export class Follower implements Orderer {
       count: range.count - count,
       state: 'open',
       fetched: undefined,
+      transactions: undefined,
       failed: new Set(),
     }
     range.count = count

@@ -174,7 +174,7 @@ async function run(
   )
   for (const peer of known) peers.add(peer)
   const follower = new Follower(
-    { ledger, peers, ...finality, log: log.child({ part: 'sync' }), metrics },
+    { ledger, peers, senders: mempool, ...finality, log: log.child({ part: 'sync' }), metrics },
     limits?.follower,
   )
   follower.onCertified(() => {

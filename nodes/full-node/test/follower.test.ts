@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { equalBytes } from '@cumulus/bytes'
-import { BlockMismatch, type Ledger, LedgerHalt, MemoryLedgerStore } from '@cumulus/ledger'
+import { BlockMismatch, type Ledger, LedgerHalt, MemoryLedgerStore, type Transaction } from '@cumulus/ledger'
 import { type FrameHandler, type FrameHandlers, FrameOp, PeerIdentity, RemoteError } from '@cumulus/network'
 import { ChainPeers, type KnownPeer } from '../src/chain-peers.ts'
 import { Follower, type FollowerLimits } from '../src/follower.ts'
@@ -117,6 +117,43 @@ describe('a follower', () => {
       await until(() => sameHead(following.ledger, chain.ledger), 'the new block is followed')
     }
     assert.equal(following.certificates.highest, chain.ledger.head.number)
+  })
+
+  it('has senders found out before a block is handed over, range by range', async () => {
+    const chain = await TestChain.create()
+    await chain.grow(30)
+    const { known } = await network.serve(chain)
+    const ledger = await openTestLedger()
+    const peers = new ChainPeers(
+      { identity: PeerIdentity.create(), genesisHash: ledger.genesisHash, handlers: {}, log: quiet },
+      quickPeers,
+    )
+    peers.add(known)
+    const found = new Set<Transaction>()
+    const pieces: number[] = []
+    const senders = {
+      recoverSenders: async (transactions: readonly Transaction[]) => {
+        pieces.push(transactions.length)
+        await new Promise(setImmediate)
+        for (const one of transactions) found.add(one)
+      },
+    }
+    const certificates = new MemoryCertificates()
+    const follower = new Follower(
+      { ledger, peers, log: quiet, verifier: fakeVerifier, certificates, senders },
+      { idleMs: 20, rangeBlocks: 10 },
+    )
+    const stop = new AbortController()
+    const running = peers.run({ signal: stop.signal })
+    for await (const batch of follower.decided({ signal: stop.signal })) {
+      assert.equal(batch.transactions.length, 1)
+      for (const one of batch.transactions) assert.ok(found.has(one))
+      await ledger.execute(batch)
+      if (ledger.head.number === chain.ledger.head.number) stop.abort()
+    }
+    await running
+    assert.deepEqual(pieces, [10, 10, 10])
+    assert.ok(sameHead(ledger, chain.ledger))
   })
 
   it('takes blocks from several peers at once', async () => {

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { before, describe, it } from 'node:test'
+import { equalBytes } from '@cumulus/bytes'
+import { keccak256 } from '@cumulus/hash'
 import type { Transaction } from '@cumulus/ledger'
 import { minimal, type Params } from '@cumulus/params'
 import { type Block, type Commit, encodePayload, sealBlock } from '@cumulus/r2s'
@@ -90,6 +92,20 @@ describe('the chain blocks of a decided round', () => {
     const lie = block(2, encodePayload(transactions.map(({ raw }) => raw)), 99)
     const [only] = batchesOf(commit([junk, lie, carrying(0, transactions.slice(0, 1))]), parent, rules)
     assert.equal(only!.batch.transactions.length, 1)
+  })
+
+  it('are made of what the mempool has already, which is not decoded again', () => {
+    const [first, second] = [transactions[0]!, transactions[1]!]
+    const mine = { ...first }
+    const known = (hash: Uint8Array) => (equalBytes(hash, keccak256(first.raw)) ? mine : undefined)
+    const [only] = batchesOf(commit([carrying(0, [first, second])]), parent, rules, known)
+    const [one, two] = only!.batch.transactions
+    assert.equal(one, mine)
+    assert.deepEqual(two!.hash, second.hash)
+    // Bytes of which the mempool knows what they are need not even be looked at.
+    const opaque = { raw: Uint8Array.of(1, 2, 3) }
+    const asked = (hash: Uint8Array) => (equalBytes(hash, keccak256(opaque.raw)) ? mine : undefined)
+    assert.equal(batchesOf(commit([carrying(0, [opaque])]), parent, rules, asked)[0]!.batch.transactions[0], mine)
   })
 
   it('are several if they are too full for one: within all limits, in order, nothing lost', () => {

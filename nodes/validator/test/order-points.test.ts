@@ -132,6 +132,7 @@ describe('a member that asks where it can join the order', () => {
       links,
       chain: chainOf(20),
       certificates: {} as CertificateStore,
+      senders: { recoverSenders: async () => {} },
       log: createLogger({ name: 'test', write: () => {} }),
     })
     return { point: await catchUp.orderPoint({ signal: new AbortController().signal }), asked }

@@ -1,6 +1,6 @@
 import { DecodeError } from '@cumulus/bytes'
 import { type Committee, decodeCertificate, verifyCertificate } from '@cumulus/certificate'
-import type { CertificateStore, DecidedBatch } from '@cumulus/execution'
+import type { CertificateStore, DecidedBatch, Mempool } from '@cumulus/execution'
 import { ChainPeers, Follower } from '@cumulus/full-node'
 import { FrameOp, NetworkError, type PeerIdentity, RemoteError } from '@cumulus/network'
 import { encodeCheckpoint } from '@cumulus/r2s'
@@ -19,6 +19,7 @@ interface CatchUpComponents {
   readonly links: Members
   readonly chain: ExecutedChain & { readonly genesisHash: Uint8Array }
   readonly certificates: CertificateStore
+  readonly senders: Pick<Mempool, 'recoverSenders'>
   readonly log: Logger
 }
 
@@ -41,7 +42,7 @@ export class CatchUp {
 
   /** Blocks to the certified tip of the others. Asking for the next says that the last one is executed. */
   async *toTip({ signal }: { signal: AbortSignal }): AsyncGenerator<DecidedBatch> {
-    const { identity, members, self, chain, certificates, links, log } = this.#components
+    const { identity, members, self, chain, certificates, senders, links, log } = this.#components
     const atTip = new AbortController()
     const ended = AbortSignal.any([signal, atTip.signal])
     const peers = new ChainPeers({
@@ -54,7 +55,7 @@ export class CatchUp {
     members.forEach(({ peerKey, address }, seat) => {
       if (seat !== self) peers.add({ peerKey, addresses: [address], origin: 'committee' })
     })
-    const follower = new Follower({ ledger: chain, peers, certificates, verifier: this.#verifier(), log })
+    const follower = new Follower({ ledger: chain, peers, certificates, verifier: this.#verifier(), senders, log })
     const running = peers.run({ signal: ended })
     const look = setInterval(() => {
       const known = peers.connected.filter(({ status }) => status !== undefined).length

@@ -198,6 +198,7 @@ export class R2sOrderer implements Orderer {
       links: this.members,
       chain,
       certificates: components.certificates,
+      senders: mempool,
       log,
     })
     const { found } = opened
@@ -414,7 +415,15 @@ export class R2sOrderer implements Orderer {
     // Of the round that the parent came from, the first blocks are in the chain.
     const doneCount = place?.round === commit.round ? place.index + 1 : 0
     const parent = { ...this.#parent, number: this.#parent.number - BigInt(doneCount) }
-    const placed = batchesOf(commit, parent, this.#rules, (hash) => mempool.get(hash))
+    const here = new Set<Transaction>()
+    const known = (hash: Uint8Array) => {
+      const transaction = mempool.get(hash)
+      if (transaction) here.add(transaction)
+      return transaction
+    }
+    const placed = batchesOf(commit, parent, this.#rules, known)
+    const others = placed.slice(doneCount).flatMap(({ batch }) => batch.transactions.filter((one) => !here.has(one)))
+    if (others.length > 0) await mempool.recoverSenders(others)
     for (const { batch, round, index } of placed.slice(doneCount)) {
       if (signal.aborted) return
       const { number, timestampMs } = batch
