@@ -72,7 +72,7 @@ describe('a log file', () => {
     for (const isNoted of [true, false]) {
       const whole = logOf([10, 700, 30], isNoted)
       for (let at = 0; at < whole.length; at++) {
-        for (const bits of [1, 0x80, 0xff, whole[at]!]) {
+        for (const bits of [1, 0x80, whole[at]!]) {
           if (bits === 0) continue
           const damaged = whole.slice()
           damaged[at]! ^= bits

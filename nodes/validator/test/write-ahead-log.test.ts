@@ -61,10 +61,8 @@ describe('the write-ahead log', () => {
   const roundsOf = async () => {
     const { wal, found } = await open()
     await wal.close()
-    assert.equal(found.kind, 'log')
-    return found.kind === 'log'
-      ? found.blocks.filter(({ header }) => header.author === 1).map((b) => b.header.round)
-      : []
+    if (found.kind !== 'log') return found.kind
+    return found.blocks.filter(({ header }) => header.author === 1).map((b) => b.header.round)
   }
 
   it('is fresh once, if somebody vouches for the keys, and afterwards holds what was persisted, in order', async () => {
@@ -106,14 +104,25 @@ describe('the write-ahead log', () => {
     )
     assert.ok(sectors.length > 5)
     const usedBefore = Math.ceil(before.findLastIndex((byte) => byte !== 0) / 512)
+    const anyArrived = fc.oneof(
+      fc.subarray(sectors),
+      fc.nat({ max: sectors.length }).map((count) => sectors.slice(0, count)),
+    )
     await fc.assert(
-      fc.asyncProperty(fc.subarray(sectors), fc.boolean(), async (arrived, isCut) => {
+      fc.asyncProperty(anyArrived, fc.boolean(), async (arrived, isCut) => {
         const bytes = before.slice()
         for (const i of arrived) bytes.set(after.subarray(512 * i, 512 * i + 512), 512 * i)
         // Where the file had to grow, it may end with what arrived.
         const used = Math.max(usedBefore, ...arrived.map((i) => i + 1)) * 512
         await writeFile(path(), isCut ? bytes.subarray(0, used) : bytes)
         const kept = await roundsOf()
+        if (kept === 'lost') {
+          // Something whole behind something that is not: better to ask once too often. Not where the write just broke off.
+          assert.ok(arrived.some((sector, i) => sector !== sectors[i]))
+          await rm(join(dir, 'order', 'LOST'))
+          return
+        }
+        assert.ok(Array.isArray(kept))
         assert.deepEqual(kept, arrived.length === sectors.length ? [1, 2, 3] : kept.length === 3 ? [1, 2, 3] : [1, 2])
         // Goes on behind what was whole.
         const next = await open()

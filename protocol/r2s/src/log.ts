@@ -24,7 +24,7 @@ export interface LogContents {
   /** Cut the file here before writing on. */
   readonly validBytes: number
   /**
-   * `torn`: the last write did not arrive as a whole, as a crash leaves it; nothing of it was ever reported as durable.
+   * `torn`: the end of the last write did not arrive, as a crash leaves it; nothing of it was ever reported as durable.
    * `corrupt`: what was durable, or may have been, is damaged or gone, perhaps an own block. Start as `lost`.
    */
   readonly damage: 'none' | 'torn' | 'corrupt'
@@ -77,8 +77,10 @@ export function readLog(bytes: Uint8Array, durableBytes = bytes.length): LogCont
   }
   if (at < durableBytes) return stop('corrupt')
   if (isZero(bytes, at, bytes.length)) return stop('none')
-  // Where all of a record is there, and yet it is wrong, it may have been durable, and sent, and damaged since.
-  return stop(hasHole(bytes, at, endOf(bytes, at) ?? at + RECORD_HEAD_BYTES) ? 'torn' : 'corrupt')
+  // Where all of a record is there, and yet it is wrong, it may have been durable, and sent, and damaged since. And before a whole
+  // one, which may be of a later write, a sector may be gone that was there.
+  const isTorn = hasHole(bytes, at, endOf(bytes, at) ?? at + RECORD_HEAD_BYTES) && !isFollowed(bytes, at)
+  return stop(isTorn ? 'torn' : 'corrupt')
 }
 
 /** Where the record ends, which may be beyond the log's end; undefined if there is none, or its head is not whole. */
@@ -92,8 +94,8 @@ function endOf(bytes: Uint8Array, at: number): number | undefined {
 
 /**
  * Whether a sector with bytes of `from` to `to` was not written. Where there was nothing before, it is zeros from there on, or
- * not there. (A payload may have a sector of zeros, too: then a record damaged elsewhere is taken for torn, unless it is known to
- * have been durable.)
+ * not there. (A payload may have a sector of zeros, too: then the last record, damaged elsewhere, is taken for torn, unless it is
+ * known to have been durable.)
  */
 function hasHole(bytes: Uint8Array, from: number, to: number): boolean {
   if (to > bytes.length) return true
@@ -101,6 +103,19 @@ function hasHole(bytes: Uint8Array, from: number, to: number): boolean {
     const end = Math.min(bytes.length, start - (start % SECTOR_BYTES) + SECTOR_BYTES)
     if (end - start >= HOLE_BYTES_MIN && isZero(bytes, start, end)) return true
     start = end
+  }
+  return false
+}
+
+/** Whether there is a whole record anywhere behind the one at `at`. Costs some 10 ns a byte, and less for zeros. */
+function isFollowed(bytes: Uint8Array, at: number): boolean {
+  const view = viewOf(bytes, 0)
+  for (let start = at + 1; start + RECORD_HEAD_BYTES < bytes.length; start++) {
+    const length = view.getUint32(start, true)
+    if (length < 1 || length > RECORD_BYTES_MAX) continue
+    const end = endOf(bytes, start)
+    if (end === undefined || end > bytes.length) continue
+    if (crc32(bytes.subarray(start + RECORD_HEAD_BYTES, end)) === view.getUint32(start + 8, true)) return true
   }
   return false
 }

@@ -255,6 +255,19 @@ describe('a log', () => {
     }
   })
 
+  it('is distrusted where a sector is gone, and a whole record behind it is not', () => {
+    const long = [5, 6, 7].map((round) => {
+      const block = sealBlock({ ...sealed(1).header, round }, new Uint8Array(1_500).fill(round), configOf(1, 4).sign)
+      return encodeLogRecord({ kind: 'block', block })
+    })
+    const bytes = Buffer.concat(long)
+    for (let sector = 0; sector * 512 < bytes.length; sector++) {
+      const gone = Uint8Array.from(bytes).fill(0, 512 * sector, 512 * sector + 512)
+      const isLast = 512 * sector + 512 > bytes.length - long[2]!.length
+      assert.equal(readLog(gone, 0).damage, isLast ? 'torn' : 'corrupt', `sector ${sector}`)
+    }
+  })
+
   it('is distrusted where any bit of what was durable is wrong, or gone', () => {
     for (let at = 0; at < whole.length; at++) {
       const flipped = Uint8Array.from(whole)
