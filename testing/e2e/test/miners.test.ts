@@ -3,7 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { hexToBytes } from '@cumulus/bytes'
-import { ChainClient } from '@cumulus/chain'
+import { ChainClient, type ChainEvent, type EventName } from '@cumulus/chain'
 import { preset } from '@cumulus/params'
 import { createLogger } from '@cumulus/service'
 import { LocalNetwork } from '../src/local-network.ts'
@@ -15,11 +15,15 @@ const params = preset('dev')
 /** An era takes three minutes by the rules of `dev`, and pays at the first proof behind it. */
 const ERA_SECONDS = (params.epochsPerEra * params.slotsPerEpoch * params.slotMs) / 1_000
 const LATE_SECONDS = 120
+/** State of a challenge that waits for its answer. */
+const OPEN = 1
 
 describe('miners of a local network, as their operators see them', { concurrency: false }, () => {
   let network: LocalNetwork
   let chain: ChainClient
   let miners: string[]
+  /** In this one, some audits may have come while not all was tagged. */
+  let firstEra: bigint
   const stop = new AbortController()
 
   before(async () => {
@@ -37,6 +41,7 @@ describe('miners of a local network, as their operators see them', { concurrency
   it('get what was put tagged, and all prove it', async () => {
     await put('first')
     await network.until('every fragment is stored and has its tags', LATE_SECONDS, () => areTagged(1))
+    firstEra = await eraOf(await chain.blockNumber())
     await network.until('every miner has passed an audit', LATE_SECONDS, async () =>
       (await records()).every(({ passed }) => passed >= 1),
     )
@@ -67,7 +72,7 @@ describe('miners of a local network, as their operators see them', { concurrency
   })
 
   it('are told what is wrong with a call', async () => {
-    for (const command of ['status', 'reward', 'claim', 'stake', 'space']) {
+    for (const command of ['status', 'reward', 'claim', 'beneficiary', 'stake', 'space']) {
       const { exitCode, stderr } = await network.outcome('miner', command, '--name', 'miner-99')
       assert.equal(exitCode, 1)
       assert.match(stderr, /there is no miner miner-99 .*UNKNOWN_PROCESS.*\n?There is: miner-01, miner-02/)
@@ -82,6 +87,8 @@ describe('miners of a local network, as their operators see them', { concurrency
   it('add to their stake', async () => {
     const had = await miner('stake', '--name', 'miner-02')
     const has = await miner('stake', '--name', 'miner-02', '--add', '12.5')
+    // Nothing but this has changed it meanwhile.
+    await nobodyIsPunished()
     assert.equal(BigInt(has.stake) - BigInt(had.stake), 12_500_000_000_000_000_000n)
     assert.equal(has.collateralLimit, had.collateralLimit)
     assert.equal((await chain.read('Miners', 'minerOf', [miners[1] as `0x${string}`])).stake, BigInt(has.stake))
@@ -95,6 +102,7 @@ describe('miners of a local network, as their operators see them', { concurrency
     const grown = await miner('space', '--name', 'miner-03', '--set', '1GiB')
     assert.equal(grown.units.declared, 120)
     assert.equal(BigInt(grown.stake), 120n * params.stakePerUnit)
+    await nobodyIsPunished()
     const shrunk = await miner('space', '--name', 'miner-03', '--set', '768MiB')
     assert.equal(shrunk.units.declared, 88)
     assert.equal(shrunk.stake, grown.stake)
@@ -112,7 +120,7 @@ describe('miners of a local network, as their operators see them', { concurrency
         const paid = rewards.reduce((sum, { nowAmount, lockedAmount }) => sum + nowAmount + lockedAmount, 0n)
         assert.ok(paid <= pot, `era ${number} pays more than its pot`)
         // All but what is rounded off.
-        if (pot - paid > 1_000n) continue
+        if (number <= firstEra || pot - paid > 1_000n) continue
         era = number
         shares = new Map(rewards.map(({ miner: account, lockedAmount }) => [account, lockedAmount]))
         return true
@@ -136,12 +144,24 @@ describe('miners of a local network, as their operators see them', { concurrency
       counted += count
     }
     assert.equal(counted, audits)
+    // Whoever passed is paid, and nobody else. An audit behind the end of an era counts for the next.
+    const passed = new Set<string>()
+    for (const { args, blockNumber } of await auditEvents('ProofPassed')) {
+      if ((await eraOf(blockNumber)) === era) passed.add(args.miner)
+    }
+    for (const account of shares.keys()) assert.ok(passed.has(account), `${account} is paid for nothing`)
     assert.equal(shares.size, MINERS)
   })
 
   it('see their rewards, and claim them for their beneficiary', async () => {
     const beneficiary = '0x00000000000000000000000000000000000be4ef'
-    await chain.send('Miners', 'setBeneficiary', [beneficiary])
+    await refused(
+      ['beneficiary', '--name', 'miner-01', '--set', 'my-wallet'],
+      1,
+      /"my-wallet" is not an address.*BAD_SETTING/,
+    )
+    const set = await miner('beneficiary', '--name', 'miner-01', '--set', beneficiary)
+    assert.equal(set.beneficiary.toLowerCase(), beneficiary)
     const { rewards } = await miner('reward', '--name', 'miner-01')
     assert.equal(rewards[0].account, chain.account)
     assert.ok(BigInt(rewards[0].claimable) > 0n && BigInt(rewards[0].locked) > 0n && rewards[0].paid === '0')
@@ -173,6 +193,33 @@ describe('miners of a local network, as their operators see them', { concurrency
     await network.until('every miner passes again', LATE_SECONDS, async () =>
       (await records()).every(({ passed }, i) => passed > earlier[i]!.passed),
     )
+    await nobodyIsHarmed()
+  })
+
+  it('answer through another validator when theirs is killed in the middle of a window', async () => {
+    const name = 'miner-05'
+    const account = miners[4] as `0x${string}`
+    const config = await readFile(join(network.dir, 'config', `${name}.yaml`), 'utf8')
+    const [, port] = /http:\/\/127\.0\.0\.1:(\d+)/.exec(config)!
+    const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(4 * LATE_SECONDS * 1_000)])
+    let epoch: bigint | undefined
+    for await (const { args } of chain.events('Audit', 'Challenged', { args: { miner: account }, signal })) {
+      const validator = network.processes('validator').find(({ ports }) => ports['rpc'] === Number(port))
+      await network.kill(validator!)
+      const { state, seed } = await chain.read('Audit', 'challengeOf', [account])
+      // Else it was quicker than we.
+      if (state === OPEN && seed === args.seed) {
+        epoch = args.epoch
+        break
+      }
+      await network.up()
+    }
+    const hasPassed = async () =>
+      (await auditEvents('ProofPassed')).some(
+        ({ args }) => args.miner.toLowerCase() === account.toLowerCase() && args.epoch === epoch,
+      )
+    await network.until('the proof has passed', LATE_SECONDS, hasPassed)
+    await network.up()
     await nobodyIsHarmed()
   })
 
@@ -222,24 +269,50 @@ describe('miners of a local network, as their operators see them', { concurrency
   }
 
   async function rewarded() {
+    return (await auditEvents('Rewarded')).map(({ args }) => args)
+  }
+
+  /** Everything that the module Audit has told until now, in order. */
+  async function auditEvents<Name extends EventName<'Audit'>>(
+    ...names: readonly Name[]
+  ): Promise<ChainEvent<'Audit', Name>[]> {
     const head = await chain.blockNumber()
     const stopping = new AbortController()
-    const found: { miner: string; era: bigint; nowAmount: bigint; lockedAmount: bigint }[] = []
+    const found: ChainEvent<'Audit', Name>[] = []
     const onProgress = (block: bigint) => {
       if (block >= head) stopping.abort()
     }
     try {
-      const events = chain.events('Audit', 'Rewarded', { fromBlock: 1n, signal: stopping.signal, onProgress })
-      for await (const { args } of events) found.push(args)
+      const init = { fromBlock: 1n, signal: stopping.signal, onProgress }
+      for await (const event of chain.events('Audit', names, init)) found.push(event)
     } catch (error) {
       if (!stopping.signal.aborted) throw error
     }
     return found
   }
 
-  /** No proof was wrong, and nobody has lost any of its stake. */
+  /** Of a chain block, by its own time; a second beside a change of eras it may be one less. */
+  async function eraOf(number: bigint): Promise<bigint> {
+    const [genesis, block] = await Promise.all([chain.block(0n), chain.block(number)])
+    return (block!.timestampSeconds - genesis!.timestampSeconds) / BigInt(ERA_SECONDS)
+  }
+
+  /** No proof was wrong, nobody missed two audits in a row, nothing was taken. */
+  async function nobodyIsPunished(): Promise<void> {
+    const missed = new Set<string>()
+    for (const { name, args } of await auditEvents('ProofPassed', 'ProofFailed', 'ProofMissed', 'Penalised')) {
+      assert.ok(name === 'ProofPassed' || name === 'ProofMissed', `${args.miner}: ${name} in epoch ${args.epoch}`)
+      if (name === 'ProofPassed') missed.delete(args.miner)
+      else {
+        assert.ok(!missed.has(args.miner), `${args.miner} missed two audits, the second in epoch ${args.epoch}`)
+        missed.add(args.miner)
+      }
+    }
+  }
+
+  /** Nobody was punished, and nobody has lost any of its stake. */
   async function nobodyIsHarmed(): Promise<void> {
-    for (const { failed } of await records()) assert.equal(failed, 0)
+    await nobodyIsPunished()
     for (const account of miners) {
       const { stake, collateralLimit, debt } = await chain.read('Miners', 'minerOf', [account as `0x${string}`])
       assert.ok(stake >= collateralLimit && debt === 0n, `${account}: ${stake} of ${collateralLimit}, debt ${debt}`)
