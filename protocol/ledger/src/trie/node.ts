@@ -44,7 +44,8 @@ export interface Extension extends Loaded {
 /** Keys of one trie are never prefixes of each other here (hashes; RLP of indices), so a branch holds no value. */
 export interface Branch extends Loaded {
   readonly kind: 'branch'
-  readonly children: (Node | undefined)[]
+  /** A number is where in `source` the hash of a child lies that was never visited: most of sixteen. See `childOf`. */
+  readonly children: (Node | number | undefined)[]
 }
 
 /** A node that lies in the store at its path. */
@@ -57,6 +58,12 @@ export interface Unloaded {
 
 export function unloaded(ref: Uint8Array, refAt: number): Unloaded {
   return { kind: 'unloaded', ref, refAt, refLength: HASH_REF_BYTES }
+}
+
+/** A child as a node: one that was never visited becomes an object here, for the one of sixteen that is wanted. */
+export function childOf({ children, source }: Branch, index: number): Node | undefined {
+  const child = children[index]
+  return typeof child === 'number' ? unloaded(source!, child) : child
 }
 
 /** A copy of a node's ref. */
@@ -129,12 +136,15 @@ function encodeExtension(packed: Uint8Array, ref: Uint8Array): Uint8Array {
 
 /**
  * The innermost loop of hashing a state. Of sixteen children one or two have changed: what was encoded the last time is
- * copied whole and they are put in. All refs then lie in the new array, so that the old one can go.
+ * copied whole and they are put in. All refs then lie in the new array, which becomes `source`, so that the old one can go.
  */
 function encodeBranch(node: Branch): Uint8Array {
   const { children, source } = node
   let length = 1
-  for (let i = 0; i < 16; i++) length += children[i]?.refLength ?? 1
+  for (let i = 0; i < 16; i++) {
+    const child = children[i]
+    length += typeof child === 'number' ? HASH_REF_BYTES : (child?.refLength ?? 1)
+  }
   const header = length <= 55 ? 1 : length < 256 ? 2 : 3
   const isSameSize = source !== undefined && source.length === header + length
   const bytes = isSameSize ? source.slice() : new Uint8Array(header + length)
@@ -151,7 +161,11 @@ function encodeBranch(node: Branch): Uint8Array {
   for (let i = 0; i < 16; i++) {
     const child = children[i]
     if (child === undefined) bytes[at++] = 0x80
-    else {
+    else if (typeof child === 'number') {
+      if (!isSameSize || child !== at) bytes.set(source!.subarray(child, child + HASH_REF_BYTES), at)
+      children[i] = at
+      at += HASH_REF_BYTES
+    } else {
       const { refAt, refLength } = child
       const ref = child.ref!
       // The same size does not mean the same places: a child may have gone, and another come.
@@ -164,6 +178,7 @@ function encodeBranch(node: Branch): Uint8Array {
     }
   }
   bytes[at] = 0x80
+  node.source = bytes
   return bytes
 }
 
@@ -183,12 +198,22 @@ export function decodeNode(
   const first = readHeader(rlp, list.start)
   const second = readHeader(rlp, first.end)
   if (second.end < list.end) {
-    const children: (Node | undefined)[] = []
+    const children: (Node | number | undefined)[] = []
     let at = list.start
     for (let i = 0; i < 16; i++) {
-      const header = readHeader(rlp, at)
-      children.push(decodeChild(rlp, at, header, usedIn))
-      at = header.end
+      // The two that nearly all children are, without an object for each.
+      const first = rlp[at]
+      if (first === 0x80) {
+        children.push(undefined)
+        at++
+      } else if (first === 0xa0 && at + HASH_REF_BYTES < rlp.length) {
+        children.push(at)
+        at += HASH_REF_BYTES
+      } else {
+        const header = readHeader(rlp, at)
+        children.push(decodeChild(rlp, at, header, usedIn))
+        at = header.end
+      }
     }
     if (readHeader(rlp, at).end !== list.end) throw new DecodeError('a branch has 17 items', at)
     return { kind: 'branch', children, ref, refAt, refLength, usedIn, source: rlp }

@@ -1,7 +1,7 @@
 import { compareBytes, DecodeError, equalBytes } from '@cumulus/bytes'
 import { keccak256 } from '@cumulus/hash'
 import { bytesToNibbles, commonLength, joinNibbles, type Nibbles, packPath } from './nibbles.ts'
-import { decodeNode, type Node } from './node.ts'
+import { childOf, decodeNode, type Node } from './node.ts'
 import { encodeRlp } from './rlp.ts'
 import { EMPTY_ROOT } from './trie.ts'
 
@@ -111,7 +111,7 @@ class RangeCheck {
       for (let nibble = 0; nibble < 16; nibble++) {
         let end = at
         while (end < to && this.#leaves[end]!.path[prefix.length] === nibble) end++
-        this.#child(node.children[nibble], appended(prefix, nibble), at, end)
+        this.#child(childOf(node, nibble), appended(prefix, nibble), at, end)
         at = end
       }
       return

@@ -5,6 +5,7 @@ import { appendNibble, bytesToNibbles, commonLength, joinNibbles, type Nibbles, 
 import {
   type Branch,
   branch,
+  childOf,
   decodeNode,
   type Extension,
   encodeNode,
@@ -168,7 +169,7 @@ export class Trie {
         replace = (loaded) => {
           parent.children[index] = loaded
         }
-        node = parent.children[index]
+        node = childOf(parent, index)
       }
     }
     return undefined
@@ -181,7 +182,7 @@ export class Trie {
     if (node.kind === 'branch') {
       const index = key[at]
       assert(index !== undefined, 'a key is a prefix of another')
-      node.children[index] = this.#insert(node.children[index], key, at + 1, value)
+      node.children[index] = this.#insert(childOf(node, index), key, at + 1, value)
       if (this.#changed) node.ref = undefined
       return node
     }
@@ -248,7 +249,7 @@ export class Trie {
     }
     const index = key[at]
     assert(index !== undefined, 'a key is a prefix of another')
-    node.children[index] = this.#remove(node.children[index], key, at + 1)
+    node.children[index] = this.#remove(childOf(node, index), key, at + 1)
     if (!this.#changed) return node
     node.ref = undefined
     if (node.children[index] !== undefined) return node
@@ -260,7 +261,7 @@ export class Trie {
     }
     // One child is left: the branch gives way to it.
     const path = appendNibble(key.subarray(0, at), last)
-    let child = node.children[last]!
+    let child = childOf(node, last)!
     if (child.kind === 'unloaded') child = this.#load(child, path)
     return this.#merge(path.subarray(at), child, path)
   }
@@ -288,7 +289,7 @@ export class Trie {
       const { children } = node
       for (let i = 0; i < 16; i++) {
         const child = children[i]
-        if (child === undefined || child.ref !== undefined) continue
+        if (child === undefined || typeof child === 'number' || child.ref !== undefined) continue
         this.#path[depth] = i
         this.#hash(child, depth + 1)
       }
@@ -297,6 +298,7 @@ export class Trie {
       this.#path.set(node.path, depth)
       this.#hash(node.child, depth + node.path.length)
     }
+    const before = storedOf(node, depth)
     const rlp = encodeNode(node)
     const path = this.#path.subarray(0, depth)
     if (rlp.length < 32 && depth > 0) {
@@ -305,7 +307,7 @@ export class Trie {
     } else {
       node.ref = hashRef(keccak256(rlp))
       const wasStale = this.#stale.size > 0 && this.#stale.delete(pathToString(path))
-      this.#store.write(path, rlp, wasStale ? undefined : storedOf(node, depth))
+      this.#store.write(path, rlp, wasStale ? undefined : before)
     }
     node.source = rlp
     node.refAt = 0
@@ -327,9 +329,10 @@ export class Trie {
     } else if (node.kind === 'branch') {
       for (let i = 0; i < 16; i++) {
         const child = node.children[i]
-        if (child === undefined || child.kind === 'unloaded') continue
-        if (isIdle(child, since)) node.children[i] = unloaded(child.ref!, child.refAt)
-        else count += this.#unloadBelow(child, since)
+        if (child === undefined || typeof child === 'number' || child.kind === 'unloaded') continue
+        if (isIdle(child, since)) {
+          node.children[i] = child.ref === node.source ? child.refAt : unloaded(child.ref!, child.refAt)
+        } else count += this.#unloadBelow(child, since)
       }
     }
     return count
