@@ -7,10 +7,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
-import { hexToBytes } from '@cumulus/bytes'
+import { equalBytes, hexToBytes } from '@cumulus/bytes'
+import { coinMessage } from '@cumulus/certificate'
 import { LmdbLedgerStore, writeGenesis } from '@cumulus/execution'
 import { dial, FRAME_BODY_BYTES_MAX, FrameOp, PeerIdentity } from '@cumulus/network'
-import { encodeMessage, sealBlock } from '@cumulus/r2s'
+import { type Block, type BlockRef, encodeMessage, genesisDigest, readLog, sealBlock } from '@cumulus/r2s'
 import { BlsKey } from '@cumulus/threshold'
 import { testAccount } from '../../execution/test/transactions.ts'
 import { assertSameChain, headOf, transfer } from './chain-tools.ts'
@@ -103,6 +104,74 @@ describe('a committee of four with a member', () => {
       for (const member of [one, two, away]) assert.deepEqual((await orderOf(member)).evidence, [])
       await assertSameChain(committee.members, await headOf(one))
     } finally {
+      await committee.remove()
+    }
+  })
+
+  it('that hears of two certified twins halts, and keeps the rounds that show it', async () => {
+    const committee = await TestCommittee.start(4, { pace })
+    const [halting, ...others] = committee.members
+    try {
+      // From here on all others are traitors.
+      await Promise.all(committee.members.map((member) => member.stop()))
+      for (const member of committee.members) await rm(member.dir, { recursive: true })
+      await halting!.writeKeys(true)
+      await halting!.start()
+      const { genesisHash } = (await halting!.role.status()) as { genesisHash: string }
+      const seats = committee.members.map(({ seat }) => seat)
+      const keys = seats.map(({ seed }) => new PeerIdentity(seed))
+      const sealed = (author: number, round: number, parents: readonly BlockRef[], tsMs = 1) => {
+        const shareOf = () => coinMessage({ chainId: 27_103, era: 0, round: round - 3 })
+        const coinShare = round > 3 ? BlsKey.fromSecret(seats[author]!.coinShare!).sign(shareOf()) : null
+        const own = parents.filter((ref) => ref.author === author)
+        const sorted = [...own, ...parents.filter((ref) => ref.author !== author)]
+        const header = { chainId: 27_103n, era: 0, round, author, tsMs, exposed: 0, parents: sorted, coinShare }
+        return sealBlock({ ...header, votes: [], evidence: null, txCount: 0 }, new Uint8Array(0), (bytes) =>
+          keys[author]!.sign(bytes),
+        )
+      }
+      const refOf = ({ header: { author, round }, digest }: Block): BlockRef => ({ author, round, digest })
+      const genesis = [0, 1, 2, 3].map((author) => ({
+        author,
+        round: 0,
+        digest: genesisDigest(hexToBytes(genesisHash), author),
+      }))
+      const common = [2, 3].map((author) => sealed(author, 1, genesis))
+      /** Member 1's block of round 1, and three rounds upon it that see no other; the last first. */
+      const branch = (tsMs: number, last: number) => {
+        const rounds = [[sealed(1, 1, genesis, tsMs), ...common]]
+        for (const round of [2, 3]) {
+          const before = rounds.at(-1)!.map(refOf)
+          rounds.push([1, 2, 3].map((author) => sealed(author, round, before, tsMs)))
+        }
+        rounds.push([sealed(last, 4, rounds.at(-1)!.map(refOf), tsMs)])
+        return rounds.reverse()
+      }
+      const [one, two] = [branch(1, 1), branch(2, 2)]
+      const link = await dial({
+        address: { host: '127.0.0.1', port: halting!.seat.port },
+        identity: keys[1]!,
+        handlers: {},
+      })
+      // From the top down: then all of it is waited for.
+      for (const [depth, blocks] of one.entries()) {
+        for (const block of [...blocks, ...two[depth]!]) {
+          await link.request(FrameOp.dag, { body: encodeMessage({ kind: 'block', block }) }).catch(() => {})
+        }
+      }
+      await assert.rejects(halting!.role.stopped, { code: 'FAULT_BOUND_BROKEN' })
+      link.close()
+      const order = join(halting!.dir, 'order')
+      const dump = (await readdir(order)).find((name) => name.startsWith('halt-'))
+      const reason = JSON.parse(await readFile(join(order, dump!, 'reason.json'), 'utf8'))
+      assert.deepEqual(reason.details, { code: 'TWO_CERTIFIED_TWINS', round: 1, author: 1 })
+      const bytes = new Uint8Array(await readFile(join(order, dump!, 'window.log')))
+      const { blocks, damage } = readLog(bytes)
+      assert.equal(damage, 'none')
+      for (const twin of [one[3]![0]!, two[3]![0]!])
+        assert.ok(blocks.some(({ digest }) => equalBytes(digest, twin.digest)))
+    } finally {
+      for (const other of others) await other.stop()
       await committee.remove()
     }
   })
