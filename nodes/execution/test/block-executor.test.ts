@@ -79,7 +79,8 @@ describe('a stored block', () => {
       dropped: [],
     } as unknown as ExecutedBlock
     const memory = { historyBytes: 0n, accounts: 0, slots: 0, trieNodes: 0, codeBytes: 0 }
-    const ledger = { execute: async () => block, head: block.header, nextBaseFee: 0n, oldestState: 0n, memory } as never
+    const facts = { head: block.header, nextBaseFee: 0n, oldestState: 0n, memory, modules: {} }
+    const ledger = { execute: async () => block, ...facts } as never
     const metrics = createMetrics({ process: false })
     const log_ = createLogger({ name: 'test', write: () => undefined })
     const orderer = {
