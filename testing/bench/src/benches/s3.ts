@@ -457,7 +457,7 @@ async function measureTagging(
   const seconds = formatNumber(spreadOf(waitedMs).median / 1000)
   return {
     rows,
-    note: `tagging costs, in CPU s/GB of objects, with less without: ${groups.join(', ')}; all tags were confirmed ${seconds} s after the answer, and audits of that time are in both`,
+    note: `tagging costs, in CPU s/GB of objects, what was spent with the TEE worker less what was spent without: ${groups.join(', ')}; all tags were confirmed ${seconds} s after the answer, and audits of that time are in both`,
   }
 }
 
