@@ -4,15 +4,14 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { hexToBytes } from '@cumulus/bytes'
 import { ChainClient, type ChainEvent, type EventName } from '@cumulus/chain'
-import { preset } from '@cumulus/params'
 import { createLogger } from '@cumulus/service'
 import { LocalNetwork } from '../src/local-network.ts'
 import { seededBytes } from '../src/seeded-bytes.ts'
+import { shortEras as params, SHORT_ERAS } from '../src/short-eras.ts'
 
 const MiB = 2 ** 20
 const MINERS = 12
-const params = preset('dev')
-/** An era takes three minutes by the rules of `dev`, and pays at the first proof behind it. */
+/** An era is paid at the first proof behind it. */
 const ERA_SECONDS = (params.epochsPerEra * params.slotsPerEpoch * params.slotMs) / 1_000
 const LATE_SECONDS = 120
 /** State of a challenge that waits for its answer. */
@@ -27,6 +26,7 @@ describe('miners of a local network, as their operators see them', { concurrency
   const stop = new AbortController()
 
   before(async () => {
+    process.env['NODE_OPTIONS'] = SHORT_ERAS
     network = await LocalNetwork.start({ args: ['--space', '512MiB'] })
     chain = await connect('miner-01')
     const { miners: reports } = await miner('status')
