@@ -3,13 +3,20 @@ export {
   type Certificate,
   CertificateError,
   type CertificateErrorCode,
+  type CertifiedHeader,
   type Committee,
   certificateFromJson,
   committeeOfMembers,
-} from '@cumulus/certificate'
-export { isCodeOf, type ProvenAccount, verifyAccountProof } from './account-proof.ts'
-export { type Header, headerFromJson, verifyHeader } from './header.ts'
-export { type CertifiedHeader, LightClient, type LightClientInit } from './light-client.ts'
-export { nobleBls } from './noble-bls.ts'
-export { SdkError, type SdkErrorCode } from './sdk-error.ts'
-export { valueInTrie } from './trie-proof.ts'
+  type Header,
+  headerFromJson,
+  isCodeOf,
+  LightClient,
+  type LightClientInit,
+  nobleBls,
+  type ProvenAccount,
+  SdkError,
+  type SdkErrorCode,
+  valueInTrie,
+  verifyAccountProof,
+  verifyHeader,
+} from '@cumulus/light-client'

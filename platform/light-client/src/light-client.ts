@@ -170,8 +170,8 @@ export class LightClient {
   }
 }
 
-/** @throws SdkError BAD_GENESIS */
-function genesisCommittee(genesis: unknown): Committee {
+/** Who certifies the blocks of a chain, by its genesis file, parsed. @throws SdkError BAD_GENESIS */
+export function genesisCommittee(genesis: unknown): Committee {
   const { preset: name, committee } = (genesis ?? {}) as { preset?: unknown; committee?: { members?: unknown } }
   if (typeof name !== 'string' || !Object.hasOwn(presets, name)) {
     throw new SdkError('BAD_GENESIS', 'the genesis names no rules')
