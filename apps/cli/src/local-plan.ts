@@ -136,6 +136,7 @@ export async function createLocalNetwork(
     'tee-worker-1',
     { data: teeWorkerPort, admin: await port() },
     {
+      genesis: folder.genesisFile,
       rpc: rpcUrls,
       dataPort: teeWorkerPort,
       // Said wherever it is shown: nothing but file permissions protects this key.

@@ -79,6 +79,10 @@ export const minerSettings = {
 export const teeWorkerSettings = {
   ...common,
   ...chainUser,
+  genesis: {
+    kind: 'text',
+    help: 'file of the first state of the chain: whose certificates it believes; without it, it believes the RPC node',
+  },
   dataHost: { kind: 'text', help: 'address that miners dial', default: '127.0.0.1' },
   dataPort: { kind: 'number', help: 'port that miners dial; 0 = any', default: 0, min: 0, max: 65_535 },
   mode: { kind: 'text', help: 'what it does', default: 'full', choices: ['full', 'marker', 'verifier'] },

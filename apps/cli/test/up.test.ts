@@ -4,11 +4,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { readGenesis } from '@cumulus/execution'
+import { readSettings } from '@cumulus/service'
 import { CliError, parseCall } from '../src/command.ts'
 import { isStarted, up, validatorCount } from '../src/commands/up.ts'
 import { createLocalNetwork, readPlan } from '../src/local-plan.ts'
 import { NetworkFolder } from '../src/network-folder.ts'
 import { startDetached, stopProcesses } from '../src/processes.ts'
+import { teeWorkerSettings } from '../src/role-settings.ts'
 import { firstStopped, lastErrors } from '../src/stopped-process.ts'
 
 let dir: string
@@ -79,6 +81,9 @@ describe('how many validators a local network has', () => {
       )
       for (const key of ['peerKey', 'blsKey'] as const)
         assert.equal(new Set(committee!.members.map((member) => member[key])).size, validators)
+      // The TEE worker believes this committee, and no RPC node.
+      const file = folder.configFile('tee-worker-1')
+      assert.equal(readSettings(teeWorkerSettings, { flags: {}, env: {}, file }).genesis, folder.genesisFile)
       const ports = plan.processes.flatMap((entry) => Object.values(entry.ports))
       assert.equal(new Set(ports).size, ports.length)
     }

@@ -10,6 +10,7 @@ export interface WorkerMetrics {
   readonly fetchedBytes: Counter
   readonly deliveries: Counter<'code'>
   readonly refused: Counter<'reason'>
+  readonly unproven: Counter<'code'>
   readonly requests: Counter<'op' | 'code'>
 }
 
@@ -39,6 +40,7 @@ export function createWorkerMetrics(registry: Metrics): WorkerMetrics {
     fetchedBytes: counter('cumulus_tee_fetched_bytes_total', 'Bytes of fragments fetched from miners'),
     deliveries: counter('cumulus_tee_deliveries_total', 'Tags handed to seats, by outcome', ['code']),
     refused: counter('cumulus_tee_refused_total', 'Stripes not tagged for good, by reason', ['reason']),
+    unproven: counter('cumulus_tee_unproven_total', 'Segment roots that a node could not prove, by reason', ['code']),
     requests: counter('cumulus_tee_requests_total', 'Requests of miners, by op and outcome', ['op', 'code']),
   }
 }

@@ -18,6 +18,7 @@ import { MinerSessions } from './miner-sessions.ts'
 import { moduleChain } from './module-chain.ts'
 import { loadOrMakePowers } from './powers-file.ts'
 import { type EvidenceSource, ensureRegistered, isRenewalDue } from './registration.ts'
+import { openRoots, type RootProver } from './root-prover.ts'
 import { loadOrSealSeed } from './sealed-key.ts'
 import { SegmentFetcher } from './segment-fetcher.ts'
 import { TagFinder } from './tag-finder.ts'
@@ -35,6 +36,8 @@ export interface TeeWorkerConfig {
   readonly params: Params
   /** JSON-RPC URLs of the chain; the next is tried when one fails. */
   readonly rpc: readonly string[]
+  /** File of the network's first state: it says whose certificates the worker believes. Production networks need it. */
+  readonly genesis?: string
   /** 32 bytes: key of the account that registers. */
   readonly privateKey: Uint8Array
   /** Where miners dial. */
@@ -75,6 +78,7 @@ const ENTRY_MS = 15_000
  * @throws TeeWorkerError, TeeError, ChainError, NetworkError, StoreError: it cannot start as configured
  */
 export async function startTeeWorker(config: TeeWorkerConfig, context: RoleContext): Promise<RunningRole> {
+  const roots = await openRoots(config, context)
   const chain = await ChainClient.connect({
     urls: config.rpc,
     privateKey: config.privateKey,
@@ -83,14 +87,15 @@ export async function startTeeWorker(config: TeeWorkerConfig, context: RoleConte
     metrics: context.metrics,
     signal: context.signal,
   })
-  return runTeeWorker(config, context, moduleChain(chain))
+  return runTeeWorker(config, context, moduleChain(chain), roots)
 }
 
-/** As `startTeeWorker`, on a chain that is given. */
+/** As `startTeeWorker`, on a chain that is given, and roots proven as given. */
 export async function runTeeWorker(
-  config: Omit<TeeWorkerConfig, 'rpc' | 'privateKey'>,
+  config: Omit<TeeWorkerConfig, 'rpc' | 'privateKey' | 'genesis'>,
   context: RoleContext,
   chain: WorkerChain,
+  roots: RootProver,
 ): Promise<RunningRole> {
   const { params, folder, mode = 'full', attestation } = config
   const { log, signal } = context
@@ -116,7 +121,7 @@ export async function runTeeWorker(
   const taggerKey = encodeTaggerKey(secret, registrationMessage(params.chainId, chain.account))
   const { powers, hash: powersHash } = await loadOrMakePowers(join(folder, 'powers'), secret, sectorCount)
   const records = await TagRecords.open(folder, blake3(powers), { isNewKey: isNew })
-  const worker = new TeeWorker({ config, context, chain, identity, podr, seed, powers, powersHash, records })
+  const worker = new TeeWorker({ config, context, chain, roots, identity, podr, seed, powers, powersHash, records })
   try {
     const subject = { chain, chainId: params.chainId, peerKey: identity.publicKey, taggerKey }
     const init = { kind: attestation, collateralFile: config.collateralFile, quotes: config.quotes }
@@ -140,9 +145,10 @@ export async function runTeeWorker(
 }
 
 interface WorkerParts {
-  readonly config: Omit<TeeWorkerConfig, 'rpc' | 'privateKey'>
+  readonly config: Omit<TeeWorkerConfig, 'rpc' | 'privateKey' | 'genesis'>
   readonly context: RoleContext
   readonly chain: WorkerChain
+  readonly roots: RootProver
   readonly identity: PeerIdentity
   readonly podr: PodrParams
   readonly seed: Uint8Array
@@ -170,7 +176,7 @@ class TeeWorker implements RunningRole {
 
   constructor(parts: WorkerParts) {
     this.#parts = parts
-    const { config, context, chain, identity, podr, seed, powers, powersHash, records } = parts
+    const { config, context, chain, roots, identity, podr, seed, powers, powersHash, records } = parts
     const { params, tuning = {} } = config
     const { log } = context
     this.#metrics = createWorkerMetrics(context.metrics)
@@ -190,6 +196,7 @@ class TeeWorker implements RunningRole {
         podr,
         identity,
         records,
+        roots,
         sessions,
         fetcher,
         pool,
@@ -251,7 +258,7 @@ class TeeWorker implements RunningRole {
   }
 
   status(): object {
-    const { config, chain, identity, powersHash, records } = this.#parts
+    const { config, chain, roots, identity, powersHash, records } = this.#parts
     const isSimulated = config.attestation === 'simulated'
     return {
       account: chain.account,
@@ -260,6 +267,7 @@ class TeeWorker implements RunningRole {
       mode: config.mode ?? 'full',
       attestation: isSimulated ? 'simulated, no hardware protection' : config.attestation,
       simulated: isSimulated,
+      roots: roots.description,
       candidate: config.candidate ?? null,
       powersHash: powersHash.toHex(),
       groups: this.#finder.groupCount,

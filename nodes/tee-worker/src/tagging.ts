@@ -8,6 +8,7 @@ import { groupId, stripeNumber } from '@cumulus/types'
 import type { TagDelivery } from './delivery.ts'
 import type { WorkerMetrics } from './metrics.ts'
 import type { MinerSessions } from './miner-sessions.ts'
+import { type RootProver, RootUnproven } from './root-prover.ts'
 import { type SegmentFetcher, SegmentUnavailable } from './segment-fetcher.ts'
 import type { TagPool } from './tag-pool.ts'
 import type { SignedTags, StripeKey, TagRecords } from './tag-records.ts'
@@ -18,6 +19,7 @@ export interface TaggingComponents {
   readonly podr: PodrParams
   readonly identity: PeerIdentity
   readonly records: TagRecords
+  readonly roots: Pick<RootProver, 'prove'>
   readonly sessions: MinerSessions
   readonly fetcher: Pick<SegmentFetcher, 'fetch'>
   readonly pool: Pick<TagPool, 'tag'>
@@ -26,7 +28,7 @@ export interface TaggingComponents {
   readonly log: Logger
 }
 
-/** A stripe to be tagged: what the certified chain says of it. */
+/** A stripe to be tagged: what a node says that the certified chain has. */
 export interface TagJob extends StripeKey {
   readonly root: Uint8Array
   readonly group: number
@@ -44,7 +46,7 @@ const RETRY_MS = 15_000
 const CONFIRM_MS = 5 * 60_000
 const RESTS_MAX = 65_536
 
-/** Tags stripes, `inFlight` at a time: claim, fetch, rebuild and tag, sign, keep, deliver. */
+/** Tags stripes, `inFlight` at a time: prove the root, claim, fetch, rebuild and tag, sign, keep, deliver. */
 export class Tagging {
   readonly #parts: TaggingComponents
   readonly #retryMs: number
@@ -109,6 +111,8 @@ export class Tagging {
         const { group, stripe } = job
         if (error instanceof SegmentUnavailable)
           this.#parts.log.debug('a segment is out of reach', { group, stripe, error })
+        else if (error instanceof RootUnproven && !error.isOutage)
+          this.#parts.log.error('what a node says of a stripe is not certified: not tagged', { group, stripe, error })
         else this.#parts.log.warn('a stripe could not be tagged', { group, stripe, error })
       } finally {
         this.#running.delete(name)
@@ -117,8 +121,10 @@ export class Tagging {
   }
 
   async #tag(job: TagJob, signal: AbortSignal): Promise<void> {
-    const { records, delivery, log, metrics } = this.#parts
+    const { records, roots, delivery, log, metrics } = this.#parts
     const { group, stripe, root } = job
+    // Before the name is claimed: a root that a node made up must not take it.
+    await roots.prove(job, root, signal)
     // Durable before a tag exists: from here on this name belongs to this content, whatever the chain says later.
     const claim = await records.claim(job, root)
     if (claim === 'other') {

@@ -11,6 +11,10 @@ export type TeeWorkerErrorCode =
   | 'RECORDS_LOST'
   /** No quote of this enclave, or no collateral, can be had. */
   | 'NO_QUOTE'
+  /** No genesis file there; or none named on a production network, where it must say who certifies the chain. */
+  | 'GENESIS_MISSING'
+  /** A genesis file that cannot be read, or of another network. */
+  | 'GENESIS_MALFORMED'
   /** Miners have no address to dial. */
   | 'NO_ADDRESS'
 

@@ -82,7 +82,7 @@ describe('a TEE worker', () => {
       assert.equal(value('tag_seconds_count'), 1)
       assert.equal(value('deliveries_total{code="ok"}'), SEATS)
       for (const name of ['backlog', 'undelivered', 'sessions']) assert.notEqual(value(name), undefined, name)
-      for (const name of ['refused_total', 'requests_total']) {
+      for (const name of ['refused_total', 'requests_total', 'unproven_total']) {
         assert.ok(text.includes(`# TYPE cumulus_tee_${name} counter`), name)
       }
     })
@@ -455,7 +455,8 @@ describe('the queue of a worker', () => {
           throw new SegmentUnavailable(0, 4)
         },
       }
-      const parts = { records, fetcher, sessions: new MinerSessions(), params }
+      const roots = { prove: async () => undefined }
+      const parts = { records, roots, fetcher, sessions: new MinerSessions(), params }
       const tagging = new Tagging({ ...parts, log: createLogger({ name: 'tee', write: () => undefined }) } as never)
       for (let stripe = 0; stripe < 16_384; stripe++) assert.equal(tagging.add(job(stripe)), 'taken')
       assert.deepEqual([tagging.add(job(16_384)), tagging.add(job(5)), tagging.backlog], ['full', 'known', 16_384])

@@ -53,12 +53,13 @@ export const teeWorker = command({
   summary: 'Runs a TEE worker: tags what is stored, so that miners can prove it.',
   about: [
     'Makes a tagger key that never leaves this process, registers it on chain with proof of the enclave it runs in, and',
-    'tags every segment that the certified chain commits in its groups. Where no hardware vouches for it, its attestation',
-    'is simulated: accepted only by networks whose genesis says so. To change the key, see "cumulus tee-worker rotate".',
+    'tags every segment that the certified chain commits in its groups. Where the genesis names a committee, it believes no',
+    'RPC node: each root is proven by a certificate. Where no hardware vouches for it, its attestation is simulated:',
+    'accepted only by networks whose genesis says so. To change the key, see "cumulus tee-worker rotate".',
   ].join('\n'),
   settings: teeWorkerSettings,
   examples: [
-    'cumulus tee-worker --dir /data/tee --key-file tee.key --data-host 203.0.113.7 --data-port 4100 --collateral-file c.json',
+    'cumulus tee-worker --dir /data/tee --genesis genesis.json --key-file tee.key --data-host 203.0.113.7 --data-port 4100 --collateral-file c.json',
     'cumulus tee-worker --dir tee --key-file tee.key --preset dev --attestation simulated',
   ],
   run: ({ settings, signal }) =>
@@ -209,6 +210,7 @@ function teeWorkerStarter(settings: Settings<typeof teeWorkerSettings>): RoleSta
         folder: settings.dir,
         params: preset(settings.preset),
         rpc: settings.rpc,
+        genesis: settings.genesis,
         privateKey: await readKeyFile(settings.keyFile),
         data: { host: settings.dataHost, port: settings.dataPort },
         mode: settings.mode as 'full' | 'marker' | 'verifier',

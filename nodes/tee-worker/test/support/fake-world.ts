@@ -18,6 +18,7 @@ import {
   type WorkerChain,
   type WorkerRegistration,
 } from '../../src/index.ts'
+import { believedRoots, type RootProver } from '../../src/root-prover.ts'
 
 export const params: Params = minimal
 export const GROUP = 4
@@ -161,6 +162,8 @@ export interface World {
   /** Figures of the worker that runs, as they are scraped. */
   figures(): Promise<string>
   worker: RunningRole
+  /** How the worker proves roots. Default: it believes. */
+  roots: RootProver | undefined
   start(change?: Partial<TeeWorkerConfig>): Promise<void>
   stop(): Promise<void>
 }
@@ -183,6 +186,7 @@ export async function inWorld(use: (world: World) => Promise<void>): Promise<voi
     folder,
     lines,
     worker: undefined as unknown as RunningRole,
+    roots: undefined as RootProver | undefined,
     async start(change: Partial<TeeWorkerConfig> = {}) {
       stop = new AbortController()
       metrics = createMetrics({ process: false })
@@ -195,7 +199,8 @@ export async function inWorld(use: (world: World) => Promise<void>): Promise<voi
         tuning: { threads: 1, lookMs: 200, retryMs: 100 },
         ...change,
       }
-      world.worker = await runTeeWorker(config, { signal: stop.signal, log, metrics }, chain)
+      const roots = world.roots ?? believedRoots('believed by this test', log)
+      world.worker = await runTeeWorker(config, { signal: stop.signal, log, metrics }, chain, roots)
       await Promise.all(miners.map((miner) => miner.dial(chain.entry!.addresses)))
     },
     figures: () => metrics.metrics(),

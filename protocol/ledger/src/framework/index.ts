@@ -23,6 +23,7 @@ export {
   bytes32,
   cell,
   dict,
+  slotOf,
   struct,
   text,
   u8,

@@ -354,6 +354,32 @@ export function layOut(fields: StorageFields): { places: ReadonlyMap<string, Pla
   return { places, slots: slot + (offset > 0 ? 1 : 0) }
 }
 
+/**
+ * The slot of a variable, for who reads it by proof. `read` reads that variable alone, of what is bound to nothing but zeros.
+ */
+export function slotOf<Fields extends StorageFields, Name extends keyof Fields & string>(
+  fields: Fields,
+  name: Name,
+  read: (variable: AccessOf<Fields[Name]>) => unknown,
+): bigint {
+  const { type, slot, offset } = layOut(fields).places.get(name)!
+  const loaded = new Set<bigint>()
+  const port: SlotPort = {
+    load: (at) => {
+      loaded.add(at)
+      return 0n
+    },
+    store: () => {
+      throw new TypeError('nothing is written where a slot is looked for')
+    },
+    hashed: () => undefined,
+  }
+  read(type.bind(port, BigInt(slot), offset))
+  const [found, ...more] = loaded
+  if (found === undefined || more.length > 0) throw new TypeError(`${loaded.size} slots were read, not one`)
+  return found
+}
+
 const scratch = new Uint8Array(64)
 const scratchView = new DataView(scratch.buffer)
 

@@ -10,12 +10,80 @@ import {
   dict,
   module,
   require,
+  slotOf,
   struct,
   u8,
   u32,
   u64,
   u256,
 } from '../framework/index.ts'
+
+const variables = {
+  groupCount: cell(u32),
+  reservationCount: cell(u32),
+  /** Every reservation up to this one is over: what expires by itself goes on behind it. */
+  expiredUpTo: cell(u32),
+  groups: dict(
+    u32,
+    struct({
+      classId: u8,
+      version: u32,
+      stripeCount: u32,
+      open: bool,
+      /** How the tagger vouches for its key, from when it was drawn. */
+      taggerAttestation: u8,
+      /** The TEE worker that tags this group; zero while there is none. */
+      tagger: address,
+      members: array(address),
+    }),
+  ),
+  /** By class: groups that take stripes, the newest last. */
+  openGroups: dict(u8, array(u32)),
+  /** By group and stripe: the reservation it belongs to (eight to a slot), and its segment root once committed. */
+  reservationAt: dict(u32, array(u32)),
+  roots: dict(u32, dict(u32, bytes32)),
+  /** By group and stripe / 256: a bit for every released stripe. */
+  tombstones: dict(u32, dict(u32, u256)),
+  reservations: dict(
+    u256,
+    struct({
+      gateway: address,
+      group: u32,
+      firstStripe: u32,
+      stripeCount: u32,
+      territory: u64,
+      committedCount: u32,
+      /** Released or expired before they were committed. */
+      droppedCount: u32,
+      expiresAtEpoch: u64,
+      closed: bool,
+      /** Whether it counts towards a grant: not if the owner reserved. */
+      metered: bool,
+    }),
+  ),
+  reservationsOf: dict(u256, array(u32)),
+  files: dict(bytes32, struct({ manifestRoot: bytes32, territory: u64, size: u64 })),
+  anchors: dict(u256, dict(bytes32, struct({ indexRoot: bytes32, objects: u64, bytes: u64, atBlock: u64 }))),
+  /** By group and stripe / 256: a bit for every committed stripe, released or not. */
+  committed: dict(u32, dict(u32, u256)),
+  /** By group, seat and stripe / 256: a bit for every live stripe whose tags the seat has. */
+  tagged: dict(u32, dict(u8, dict(u32, u256))),
+  /** By group and seat: how many bits each word of `tagged` has, 16 bits a word, the first at the right. */
+  taggedCounts: dict(u32, dict(u8, u256)),
+  /** By group and stripe / 256: a bit for every stripe whose tagging has been credited. */
+  credited: dict(u32, dict(u32, u256)),
+  /** By miner: its seats, as group · 256 + seat. */
+  seatsOf: dict(address, array(u64)),
+  /** Groups that no worker tags. */
+  untagged: array(u32),
+  /** By worker: the groups it tags. */
+  groupsOf: dict(address, array(u32)),
+  /** Miners put out whose seats are not all in `vacant` yet, and the seats that wait for a new miner. */
+  putOut: array(address),
+  vacant: array(u64),
+  /** By group: a bit for every seat in `vacant`. Its last member is still named, since units of stripes are counted by it. */
+  vacated: dict(u32, u256),
+}
 
 export const definition = module({
   name: 'Storage',
@@ -28,72 +96,7 @@ export const definition = module({
     'struct Stripe { bytes32 root; uint256 territory; uint256 reservation; address gateway; uint8 state; }',
     'struct StripeCommit { uint32 stripe; bytes32 root; uint256 seats; bytes signatures; }',
   ],
-  storage: {
-    groupCount: cell(u32),
-    reservationCount: cell(u32),
-    /** Every reservation up to this one is over: what expires by itself goes on behind it. */
-    expiredUpTo: cell(u32),
-    groups: dict(
-      u32,
-      struct({
-        classId: u8,
-        version: u32,
-        stripeCount: u32,
-        open: bool,
-        /** How the tagger vouches for its key, from when it was drawn. */
-        taggerAttestation: u8,
-        /** The TEE worker that tags this group; zero while there is none. */
-        tagger: address,
-        members: array(address),
-      }),
-    ),
-    /** By class: groups that take stripes, the newest last. */
-    openGroups: dict(u8, array(u32)),
-    /** By group and stripe: the reservation it belongs to (eight to a slot), and its segment root once committed. */
-    reservationAt: dict(u32, array(u32)),
-    roots: dict(u32, dict(u32, bytes32)),
-    /** By group and stripe / 256: a bit for every released stripe. */
-    tombstones: dict(u32, dict(u32, u256)),
-    reservations: dict(
-      u256,
-      struct({
-        gateway: address,
-        group: u32,
-        firstStripe: u32,
-        stripeCount: u32,
-        territory: u64,
-        committedCount: u32,
-        /** Released or expired before they were committed. */
-        droppedCount: u32,
-        expiresAtEpoch: u64,
-        closed: bool,
-        /** Whether it counts towards a grant: not if the owner reserved. */
-        metered: bool,
-      }),
-    ),
-    reservationsOf: dict(u256, array(u32)),
-    files: dict(bytes32, struct({ manifestRoot: bytes32, territory: u64, size: u64 })),
-    anchors: dict(u256, dict(bytes32, struct({ indexRoot: bytes32, objects: u64, bytes: u64, atBlock: u64 }))),
-    /** By group and stripe / 256: a bit for every committed stripe, released or not. */
-    committed: dict(u32, dict(u32, u256)),
-    /** By group, seat and stripe / 256: a bit for every live stripe whose tags the seat has. */
-    tagged: dict(u32, dict(u8, dict(u32, u256))),
-    /** By group and seat: how many bits each word of `tagged` has, 16 bits a word, the first at the right. */
-    taggedCounts: dict(u32, dict(u8, u256)),
-    /** By group and stripe / 256: a bit for every stripe whose tagging has been credited. */
-    credited: dict(u32, dict(u32, u256)),
-    /** By miner: its seats, as group · 256 + seat. */
-    seatsOf: dict(address, array(u64)),
-    /** Groups that no worker tags. */
-    untagged: array(u32),
-    /** By worker: the groups it tags. */
-    groupsOf: dict(address, array(u32)),
-    /** Miners put out whose seats are not all in `vacant` yet, and the seats that wait for a new miner. */
-    putOut: array(address),
-    vacant: array(u64),
-    /** By group: a bit for every seat in `vacant`. Its last member is still named, since units of stripes are counted by it. */
-    vacated: dict(u32, u256),
-  },
+  storage: variables,
   events: {
     TaggerAssigned: 'event TaggerAssigned(uint32 indexed group, address indexed tagger, uint8 attestation)',
     SeatVacated: 'event SeatVacated(uint32 indexed group, uint8 indexed seat, address indexed miner)',
@@ -134,4 +137,9 @@ export function stripeBytes({ dataCount, fragmentBytes }: StorageClass): bigint 
 export function membersOf(c: C, group: number): Address[] {
   const members = c.s.groups.at(group).field('members')
   return Array.from({ length: members.length() }, (_, i) => members.get(i))
+}
+
+/** The slot that holds a stripe's segment root: zero until it is committed, and never changed after. */
+export function stripeRootSlot(group: number, stripe: number): bigint {
+  return slotOf(variables, 'roots', (roots) => roots.at(group).get(stripe))
 }

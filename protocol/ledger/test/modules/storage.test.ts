@@ -9,6 +9,7 @@ import {
   miners,
   rentOf,
   storage,
+  stripeRootSlot,
   stripeState,
   territories,
 } from '../../src/modules/index.ts'
@@ -207,6 +208,29 @@ describe('a commit', () => {
     assert.equal(network.world.snapshot(), before)
     const other = network.receipts(group, 0, { root: bytes32(77) })
     assert.throws(() => network.call(storage, 'commit', [id, [other]], { from: owner }), /RootTaken\(0,0x0+1\)/)
+  })
+
+  it('puts the root of a stripe into the slot that is said, and there alone', () => {
+    const { network, territory } = setUp()
+    const rootAt = (group: number, stripe: number) =>
+      network.world.getStorage(storage.address, stripeRootSlot(group, stripe))
+    for (const { id: classId, seatCount } of [minimal.classes.standard, minimal.classes.light]) {
+      const { id, group, firstStripe } = network.reserve(territory, 3, { classId })
+      const seats = [...Array(seatCount).keys()]
+      const rootOf = (stripe: number) => (group << 16) + stripe + 1
+      const [first, last] = [firstStripe, firstStripe + 2]
+      const handIn = [first, last].map((stripe) =>
+        network.receipts(group, stripe, { root: bytes32(rootOf(stripe)), seats }),
+      )
+      network.call(storage, 'commit', [id, handIn], { from: owner })
+      for (const stripe of [first, last]) assert.equal(rootAt(group, stripe), BigInt(rootOf(stripe)))
+      assert.equal(rootAt(group, first + 1), 0n)
+      assert.equal(rootAt(group + 1, first), 0n)
+    }
+    const slots = [0, 1, 2 ** 32 - 1].flatMap((group) =>
+      [0, 1, 2 ** 32 - 1].map((stripe) => stripeRootSlot(group, stripe)),
+    )
+    assert.equal(new Set(slots).size, slots.length)
   })
 
   it('needs the write quorum of valid receipts of the seats it names', () => {
