@@ -2,7 +2,8 @@ import { parentPort } from 'node:worker_threads'
 import { recoverSecp256k1, secp256k1Address } from '@cumulus/signature'
 import { JOB_BYTES, RESULT_BYTES } from './recovery-messages.ts'
 
-parentPort!.on('message', (jobs: Uint8Array) => {
+parentPort!.on('message', (jobs: Uint8Array | 'stop') => {
+  if (jobs === 'stop') return parentPort!.close()
   const count = jobs.length / JOB_BYTES
   const results = new Uint8Array(count * RESULT_BYTES)
   for (let i = 0; i < count; i++) {

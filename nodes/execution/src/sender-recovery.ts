@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { HALF_ORDER, type Transaction } from '@cumulus/ledger'
-import type { Logger } from '@cumulus/service'
+import { endThread, type Logger } from '@cumulus/service'
 import { addressFromBytes } from '@cumulus/types'
 import { poolErrors } from './pool-error.ts'
 import { JOB_BYTES, RESULT_BYTES } from './recovery-messages.ts'
@@ -158,7 +158,7 @@ class RecoveryThread {
   }
 
   async close(): Promise<void> {
-    await this.#worker.terminate()
+    await endThread(this.#worker, 'stop')
   }
 
   #failAll(error: unknown): void {

@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads'
-import { Deferred, type Logger } from '@cumulus/service'
+import { Deferred, endThread, type Logger } from '@cumulus/service'
 import { encodeDescriptor } from '@cumulus/storage'
 import type { FetchedSegment } from './segment-fetcher.ts'
 import type { TagAnswer, TagQuestion, TagThreadInit } from './tag-protocol.ts'
@@ -38,13 +38,9 @@ export class TagPool {
   }
 }
 
-/** A segment that is being tagged takes a second or two. */
-const STOP_MS = 20_000
-
 class TagThread {
   readonly #worker: Worker
   readonly #answers = new Map<number, Deferred<TagResult>>()
-  readonly #exited: Promise<void>
   #nextId = 1
   #ended: Error | undefined
 
@@ -57,12 +53,7 @@ class TagThread {
       this.#end(error)
       onDeath(error)
     })
-    this.#exited = new Promise((resolve) => {
-      this.#worker.on('exit', () => {
-        this.#end(new Error('the tagging thread ended'))
-        resolve()
-      })
-    })
+    this.#worker.on('exit', () => this.#end(new Error('the tagging thread ended')))
   }
 
   get load(): number {
@@ -79,14 +70,10 @@ class TagThread {
     return answer.promise
   }
 
-  /** Waits for what it has begun: a thread that is torn down in the middle may take the process along. */
+  /** Waits for what it has begun. */
   async close(): Promise<void> {
-    const exit = this.#exited
     this.#end(new Error('the worker is stopping'))
-    this.#worker.postMessage('stop' satisfies TagQuestion | 'stop')
-    const force = setTimeout(() => void this.#worker.terminate(), STOP_MS)
-    await exit
-    clearTimeout(force)
+    await endThread(this.#worker, 'stop' satisfies TagQuestion | 'stop')
   }
 
   #answered(answer: TagAnswer): void {

@@ -16,3 +16,4 @@ export {
   SettingsError,
   type SettingsSpec,
 } from './settings.ts'
+export { endThread } from './thread.ts'

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
-import { Deferred, type Logger } from '@cumulus/service'
+import { Deferred, endThread, type Logger } from '@cumulus/service'
 import type {
   ReadJob,
   ReadResult,
@@ -195,11 +195,7 @@ class WorkerHandle {
   async close(): Promise<void> {
     if (this.#closing) return
     this.#closing = true
-    const exit = once(this.#worker, 'exit')
-    this.#worker.postMessage({ id: 0, op: 'stop' } satisfies WorkerRequest)
-    const force = setTimeout(() => void this.#worker.terminate(), 3_000)
-    await exit
-    clearTimeout(force)
+    await endThread(this.#worker, { id: 0, op: 'stop' } satisfies WorkerRequest)
   }
 
   #onEvent(event: WorkerEvent): void {

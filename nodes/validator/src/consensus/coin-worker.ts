@@ -24,7 +24,10 @@ export type CoinAnswer = { readonly id: number } & (
 const { chainId, era, key, share } = workerData as CoinWorkerData
 const secret = share && BlsKey.fromSecret(share)
 
-parentPort!.on('message', (question: CoinQuestion) => parentPort!.postMessage(answer(question)))
+parentPort!.on('message', (question: CoinQuestion | 'stop') => {
+  if (question === 'stop') return parentPort!.close()
+  parentPort!.postMessage(answer(question))
+})
 
 function answer(question: CoinQuestion): CoinAnswer {
   const { id, round } = question

@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import { type CoinShare, memberCount } from '@cumulus/r2s'
+import { endThread } from '@cumulus/service'
 import { isSignature, type SharedKey } from '@cumulus/threshold'
 import type { CoinKeeper } from './coin-keeper.ts'
 import type { CoinAnswer, CoinQuestion, CoinWorkerData } from './coin-worker.ts'
@@ -66,7 +67,7 @@ export class ThresholdCoin implements CoinKeeper {
   }
 
   async close(): Promise<void> {
-    await this.#worker.terminate()
+    await endThread(this.#worker, 'stop' satisfies CoinQuestion | 'stop')
   }
 
   #shareOf(round: number): Promise<Uint8Array | null> {
