@@ -1,7 +1,7 @@
-import { registerHooks } from 'node:module'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { Campaign, Scenario, Tally } from './campaign.ts'
-import { MUTATIONS, type MutationName } from './mutations.ts'
+import { loadMutation } from './load-mutation.ts'
+import type { MutationName } from './mutations.ts'
 
 export interface WorkerStart {
   readonly mutation: MutationName | null
@@ -27,20 +27,7 @@ export interface JobResults {
 }
 
 const { mutation } = workerData as WorkerStart
-if (mutation) {
-  const { file, find, replace } = MUTATIONS[mutation]
-  registerHooks({
-    load(url, context, nextLoad) {
-      const loaded = nextLoad(url, context)
-      if (!url.endsWith(`/${file}`)) return loaded
-      const parts = String(
-        loaded.source instanceof Uint8Array ? new TextDecoder().decode(loaded.source) : loaded.source,
-      ).split(find)
-      if (parts.length !== 2) throw new Error(`mutation "${mutation}" fits ${parts.length - 1} places of ${file}`)
-      return { ...loaded, source: parts.join(replace) }
-    },
-  })
-}
+if (mutation) loadMutation(mutation)
 
 // Only now: the hook above must see the law being loaded.
 const { tallyScenario, tallySeeds } = await import('./campaign.ts')
