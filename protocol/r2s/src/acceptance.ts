@@ -1,5 +1,5 @@
 import { equalBytes } from '@cumulus/bytes'
-import { type Block, type BlockRef, type Evidence, type Header, signedMessage } from './block.ts'
+import { type Block, type BlockRef, type Evidence, type Header, refOf, signedMessage } from './block.ts'
 import { collectShare } from './coin-shares.ts'
 import type { Vertex } from './dag.ts'
 import { heard } from './fetching.ts'
@@ -27,7 +27,7 @@ export function receive(m: MemberState, block: Block, from: number, fetched: boo
     return
   }
   if (round <= m.dag.gcRound) return // late, nobody's fault
-  const wanted = m.parking.isWanted(block.digest)
+  const wanted = m.parking.isWanted(refOf(block))
   // What an equivocator pushes may still be an ancestor of an honest block; then somebody will want it.
   if (m.equivocators & (1 << author) && !wanted) return
   if (!m.config.verify(author, signedMessage(block.header, block.digest), block.signature)) {
@@ -77,7 +77,7 @@ export function acceptAll(m: MemberState, first: Parked): void {
   const ready = [first]
   for (let parked = ready.shift(); parked; parked = ready.shift()) {
     if (!accept(m, parked)) continue
-    ready.push(...m.parking.resolve(parked.block.digest))
+    ready.push(...m.parking.resolve(refOf(parked.block)))
   }
 }
 
@@ -131,7 +131,7 @@ export function enter(m: MemberState, vertex: Vertex): void {
 export function reject(m: MemberState, block: Block, from: number, code: RefusalCode): void {
   refuse(m, from, code)
   remember(m, block)
-  for (const child of m.parking.reject(block.digest)) {
+  for (const child of m.parking.reject(refOf(block))) {
     remember(m, child.block)
     refuse(m, child.from, 'INVALID_PARENT')
   }

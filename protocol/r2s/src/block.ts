@@ -19,6 +19,10 @@ export interface BlockRef {
   readonly digest: Uint8Array
 }
 
+export function refOf({ header: { author, round }, digest }: Block): BlockRef {
+  return { author, round, digest }
+}
+
 /** A member's BLS vote for the header of an executed chain block. Opaque to ordering. */
 export interface HeaderVote {
   readonly height: bigint

@@ -1,51 +1,59 @@
 import { equalBytes } from '@cumulus/bytes'
+import type { BlockRef } from './block.ts'
 
 /**
- * Map from digests to values without turning them into strings: keyed by the first six bytes as a number. Whoever
+ * Map whose keys hold a digest, without turning them into strings: found by the first six bytes as a number. Whoever
  * grinds collisions makes his own lists longer by one per 2^24 hashes, and every user of this map bounds its size.
  */
-export class DigestMap<Value> {
-  readonly #buckets = new Map<number, { digest: Uint8Array; value: Value }[]>()
+class MapByDigest<Key, Value> {
+  readonly #buckets = new Map<number, { key: Key; value: Value }[]>()
+  readonly #digestOf: (key: Key) => Uint8Array
+  readonly #isSame: (a: Key, b: Key) => boolean
   #size = 0
+
+  constructor(digestOf: (key: Key) => Uint8Array, isSame: (a: Key, b: Key) => boolean) {
+    this.#digestOf = digestOf
+    this.#isSame = isSame
+  }
 
   get size(): number {
     return this.#size
   }
 
-  get(digest: Uint8Array): Value | undefined {
-    const bucket = this.#buckets.get(digestKey(digest))
-    if (bucket) for (const entry of bucket) if (equalBytes(entry.digest, digest)) return entry.value
+  get(key: Key): Value | undefined {
+    const bucket = this.#buckets.get(digestKey(this.#digestOf(key)))
+    if (bucket) for (const entry of bucket) if (this.#isSame(entry.key, key)) return entry.value
     return undefined
   }
 
-  has(digest: Uint8Array): boolean {
-    return this.get(digest) !== undefined
+  has(key: Key): boolean {
+    return this.get(key) !== undefined
   }
 
-  set(digest: Uint8Array, value: Value): void {
-    const key = digestKey(digest)
-    const bucket = this.#buckets.get(key)
+  set(key: Key, value: Value): void {
+    const number = digestKey(this.#digestOf(key))
+    const bucket = this.#buckets.get(number)
     if (!bucket) {
-      this.#buckets.set(key, [{ digest, value }])
+      this.#buckets.set(number, [{ key, value }])
       this.#size++
       return
     }
     for (const entry of bucket) {
-      if (equalBytes(entry.digest, digest)) {
+      if (this.#isSame(entry.key, key)) {
         entry.value = value
         return
       }
     }
-    bucket.push({ digest, value })
+    bucket.push({ key, value })
     this.#size++
   }
 
-  delete(digest: Uint8Array): boolean {
-    const key = digestKey(digest)
-    const bucket = this.#buckets.get(key)
-    const at = bucket?.findIndex((entry) => equalBytes(entry.digest, digest)) ?? -1
+  delete(key: Key): boolean {
+    const number = digestKey(this.#digestOf(key))
+    const bucket = this.#buckets.get(number)
+    const at = bucket?.findIndex((entry) => this.#isSame(entry.key, key)) ?? -1
     if (at < 0) return false
-    if (bucket!.length === 1) this.#buckets.delete(key)
+    if (bucket!.length === 1) this.#buckets.delete(number)
     else bucket!.splice(at, 1)
     this.#size--
     return true
@@ -60,6 +68,23 @@ export class DigestMap<Value> {
     this.#buckets.clear()
     this.#size = 0
   }
+}
+
+export class DigestMap<Value> extends MapByDigest<Uint8Array, Value> {
+  constructor() {
+    super((digest) => digest, equalBytes)
+  }
+}
+
+/** By digest and place: a liar may name the digest of a block in a round, or by an author, that is not the block's. */
+export class RefMap<Value> extends MapByDigest<BlockRef, Value> {
+  constructor() {
+    super(({ digest }) => digest, isSameRef)
+  }
+}
+
+function isSameRef(a: BlockRef, b: BlockRef): boolean {
+  return a.author === b.author && a.round === b.round && equalBytes(a.digest, b.digest)
 }
 
 /** First 48 bits of a digest. */

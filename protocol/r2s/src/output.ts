@@ -113,7 +113,7 @@ export function adopt(m: MemberState, checkpoint: Checkpoint, logged: readonly B
   collectGarbage(m, checkpoint.gcRound)
   for (const ref of [...m.outputElsewhere.values()]) {
     if (ref.round >= m.neededFromRound) continue
-    for (const parked of m.parking.resolve(ref.digest)) acceptAll(m, parked)
+    for (const parked of m.parking.resolve(ref)) acceptAll(m, parked)
   }
 }
 

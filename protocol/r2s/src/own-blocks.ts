@@ -94,5 +94,5 @@ export function persisted(m: MemberState, round: number): void {
   const vertex = m.dag.vertexOf(block, present, { checked: true, clean: true })
   m.lastOwn = vertex
   enter(m, vertex)
-  for (const parked of m.parking.resolve(block.digest)) acceptAll(m, parked)
+  for (const parked of m.parking.resolve(vertex.ref)) acceptAll(m, parked)
 }

@@ -1,5 +1,5 @@
-import type { Block, BlockRef } from './block.ts'
-import { DigestMap } from './digest-map.ts'
+import { type Block, type BlockRef, refOf } from './block.ts'
+import { DigestMap, RefMap } from './digest-map.ts'
 import type { R2sParams } from './r2s-params.ts'
 
 /** A valid block that waits for ancestors or for its time. */
@@ -32,7 +32,7 @@ export class Parking {
   readonly #retryMs: number
   readonly #parked = new DigestMap<Parked>()
   readonly #byAuthor: Parked[][]
-  readonly #wants = new DigestMap<Want>()
+  readonly #wants = new RefMap<Want>()
   #askAtMs = Number.POSITIVE_INFINITY
 
   constructor(size: number, limits: Pick<R2sParams, 'parkedPerAuthorMax' | 'fetchRetryMs'>) {
@@ -55,8 +55,8 @@ export class Parking {
   }
 
   /** Somebody waits for this block. */
-  isWanted(digest: Uint8Array): boolean {
-    return this.#wants.has(digest)
+  isWanted(ref: BlockRef): boolean {
+    return this.#wants.has(ref)
   }
 
   /** A parked block of that author and round, if there is one. */
@@ -76,15 +76,15 @@ export class Parking {
     own.push(parked)
     this.#parked.set(parked.block.digest, parked)
     for (const ref of missing) {
-      let want = this.#wants.get(ref.digest)
+      let want = this.#wants.get(ref)
       if (!want) {
         want = { ref, waiting: new Set(), source: parked.from, attempts: 0, askAtMs: nowMs }
-        this.#wants.set(ref.digest, want)
+        this.#wants.set(ref, want)
         this.#askAtMs = Math.min(this.#askAtMs, nowMs)
       }
       want.waiting.add(parked)
     }
-    const optional = own.filter((other) => !this.isWanted(other.block.digest))
+    const optional = own.filter((other) => !this.isWanted(refOf(other.block)))
     if (optional.length > this.#perAuthorMax) this.#evict(optional, nowMs)
     else if (own.length > 2 * this.#perAuthorMax) this.#evict(own, nowMs)
   }
@@ -92,7 +92,7 @@ export class Parking {
   #evict(among: readonly Parked[], nowMs: number): void {
     const last = among.reduce((a, b) => (b.block.header.round > a.block.header.round ? b : a))
     this.#remove(last)
-    const want = this.#wants.get(last.block.digest)
+    const want = this.#wants.get(refOf(last.block))
     if (want) {
       // Not at once: there was no room for it, and what lies below must come first.
       want.askAtMs = Math.max(want.askAtMs, nowMs + this.#retryMs)
@@ -101,19 +101,19 @@ export class Parking {
   }
 
   /** The block was accepted: returns those that waited for nothing else. */
-  resolve(digest: Uint8Array): Parked[] {
-    const want = this.#wants.get(digest)
+  resolve(ref: BlockRef): Parked[] {
+    const want = this.#wants.get(ref)
     if (!want) return []
-    this.#wants.delete(digest)
+    this.#wants.delete(ref)
     const ready: Parked[] = []
     for (const parked of want.waiting) if (--parked.missingCount === 0 && this.#take(parked)) ready.push(parked)
     return ready
   }
 
   /** The block is invalid: everything above it is dropped. */
-  reject(digest: Uint8Array): Parked[] {
+  reject(ref: BlockRef): Parked[] {
     const dropped: Parked[] = []
-    const pending = [digest]
+    const pending = [ref]
     for (let next = pending.pop(); next; next = pending.pop()) {
       const want = this.#wants.get(next)
       if (!want) continue
@@ -121,7 +121,7 @@ export class Parking {
       for (const parked of want.waiting) {
         this.#remove(parked)
         dropped.push(parked)
-        pending.push(parked.block.digest)
+        pending.push(refOf(parked.block))
       }
     }
     return dropped
@@ -133,8 +133,7 @@ export class Parking {
       for (const parked of own.filter(({ block }) => block.header.round <= gcRound)) this.#remove(parked)
     }
     const ready: Parked[] = []
-    for (const want of [...this.#wants.values()])
-      if (want.ref.round <= gcRound) ready.push(...this.resolve(want.ref.digest))
+    for (const want of [...this.#wants.values()]) if (want.ref.round <= gcRound) ready.push(...this.resolve(want.ref))
     return ready
   }
 
@@ -193,8 +192,8 @@ export class Parking {
     this.#parked.delete(parked.block.digest)
     if (parked.missingCount === 0) return
     for (const ref of parked.block.header.parents) {
-      const want = this.#wants.get(ref.digest)
-      if (want?.waiting.delete(parked) && want.waiting.size === 0) this.#wants.delete(ref.digest)
+      const want = this.#wants.get(ref)
+      if (want?.waiting.delete(parked) && want.waiting.size === 0) this.#wants.delete(ref)
     }
   }
 }

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import type { Block } from '../src/block.ts'
+import { type Block, refOf } from '../src/block.ts'
 import { R2s } from '../src/consensus.ts'
 import type { R2sEffect, R2sEvent } from '../src/events.ts'
 import { MemberState } from '../src/member-state.ts'
 import { candidates } from '../src/parents.ts'
 import { Parking } from '../src/parking.ts'
-import { LoneMember, refOf, refusals, THRESHOLD_COIN, WELL_FORMED_SHARE } from './lone-member.ts'
+import { LoneMember, refusals, THRESHOLD_COIN, WELL_FORMED_SHARE } from './lone-member.ts'
 import { configOf, SmallNetwork } from './members.ts'
 
 /** A committee that has collected garbage, and the blocks of its first round. */

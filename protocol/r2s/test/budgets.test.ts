@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import type { Block } from '../src/block.ts'
+import { type Block, refOf } from '../src/block.ts'
 import { Budget } from '../src/budget.ts'
 import { R2s } from '../src/consensus.ts'
 import type { R2sEffect } from '../src/events.ts'
-import { LoneMember, refOf, refusals } from './lone-member.ts'
+import { LoneMember, refusals } from './lone-member.ts'
 import { configOf } from './members.ts'
 
 const sentBytes = (effects: readonly R2sEffect[]) =>

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { refOf } from '../src/block.ts'
 import type { R2sEffect } from '../src/events.ts'
-import { LoneMember, refOf, THRESHOLD_COIN } from './lone-member.ts'
+import { LoneMember, THRESHOLD_COIN } from './lone-member.ts'
 
 const sent = (effects: readonly R2sEffect[], kind: string) =>
   effects.flatMap((effect) => (effect.kind === 'send' && effect.message.kind === kind ? [effect.to] : []))

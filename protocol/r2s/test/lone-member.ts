@@ -1,4 +1,12 @@
-import { type Block, type BlockRef, COIN_SHARE_BYTES, type Header, sealBlock, signedMessage } from '../src/block.ts'
+import {
+  type Block,
+  type BlockRef,
+  COIN_SHARE_BYTES,
+  type Header,
+  refOf,
+  sealBlock,
+  signedMessage,
+} from '../src/block.ts'
 import type { CoinRule } from '../src/coin.ts'
 import { R2s } from '../src/consensus.ts'
 import type { R2sEffect } from '../src/events.ts'
@@ -77,10 +85,6 @@ export class LoneMember {
   has(block: Block): boolean {
     return this.core.dag.find(refOf(block)) !== undefined
   }
-}
-
-export function refOf({ header: { author, round }, digest }: Block): BlockRef {
-  return { author, round, digest }
 }
 
 export function refusals(effects: readonly R2sEffect[]): string[] {

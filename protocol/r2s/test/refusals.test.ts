@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import type { Block, Evidence, Header } from '../src/block.ts'
+import { type Block, type Evidence, type Header, refOf } from '../src/block.ts'
 import type { R2sEffect } from '../src/events.ts'
 import { REPLY_BLOCKS_MAX } from '../src/message.ts'
 import type { RefusalCode } from '../src/validity.ts'
-import { LoneMember, refOf, refusals, THRESHOLD_COIN, WELL_FORMED_SHARE } from './lone-member.ts'
+import { LoneMember, refusals, THRESHOLD_COIN, WELL_FORMED_SHARE } from './lone-member.ts'
 
 /** Sends a member something that must be refused, and says what came of it. */
 type Case = readonly [what: string, provoke: () => R2sEffect[]]
