@@ -117,7 +117,7 @@ describe('four validators', { concurrency: false }, () => {
         await victim.kill()
         const before = await others[0]!.height()
         const watch = OrderWatch.start(others)
-        await network.until('three go on', 60, async () => (await others[0]!.height()) >= before + 30)
+        await network.until('three go on', 60, async () => (await others[0]!.height()) >= before + 15)
         const { decidedGapMax } = await watch.stop()
         assert(decidedGapMax <= PAUSE_ROUNDS_MAX, `no decision for ${decidedGapMax} rounds`)
         await victim.start()
