@@ -46,7 +46,10 @@ export interface TagKeeperInit {
 const BATCH_MAX = 32
 /** Fragments looked at for a batch: what cannot be checked now must not hide what can. */
 const SCANNED_MAX = 4_096
-const GATHER_MS = 1_000
+/**
+ * What comes within this time is checked together: a check costs a proof, however many tags it is of. Nobody waits for it but the next audit.
+ */
+const GATHER_MS = 10_000
 const RECONCILE_MS = 10 * 60_000
 /** After what could not be done: no powers, no chain, no session with the worker. */
 const RETRY_MS = 15_000
@@ -101,12 +104,14 @@ export class TagKeeper {
         if (signal.aborted) return
         this.#parts.log.warn('tags could not be confirmed', { error })
       }
-      // As long as there is more, on; else until something comes, or what could not be done may be tried again.
-      if (done > 0) continue
-      const waiting = new AbortController()
-      const either = AbortSignal.any([signal, waiting.signal])
-      await Promise.race([this.#news.promise, sleep(this.#retryMs, either).catch(() => undefined)])
-      waiting.abort()
+      if (done >= BATCH_MAX) continue // more than one batch is waiting
+      if (done === 0) {
+        // Until something comes, or what could not be done may be tried again.
+        const waiting = new AbortController()
+        const either = AbortSignal.any([signal, waiting.signal])
+        await Promise.race([this.#news.promise, sleep(this.#retryMs, either).catch(() => undefined)])
+        waiting.abort()
+      }
       await sleep(this.#gatherMs, signal).catch(() => undefined)
     }
   }
