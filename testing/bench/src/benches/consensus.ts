@@ -7,6 +7,8 @@ import type { Bench, BenchContext } from '../bench.ts'
 import { processTimes } from '../process-usage.ts'
 import { type BenchReport, type Size, type Target, target } from '../report.ts'
 
+type Account = ValidatorNetwork['accounts'][number]
+
 interface Scale {
   readonly committees: readonly number[]
   readonly idleSamples: number
@@ -161,7 +163,7 @@ function stagesOf(orders: readonly (OrderStatus | undefined)[]): Found['stages']
 /** A transfer of the first account: when a client sees its receipt, and when its certificate. */
 async function measureOne(network: ValidatorNetwork, validator: ValidatorProcess, signal: AbortSignal) {
   const account = network.accounts[0]!
-  const nonce = Number(await validator.request<Hex>('eth_getTransactionCount', account.address, 'latest'))
+  const nonce = await nonceOf(validator, account)
   const raw = await signedTransfer(network, account, nonce)
   const startMs = performance.now()
   const hash = await validator.request<Hex>('eth_sendRawTransaction', raw)
@@ -206,7 +208,7 @@ async function measureFault(network: ValidatorNetwork, count: number, signal: Ab
   }
   const load = accounts.slice(1, 1 + LOAD_ACCOUNTS).map(async (account, index) => {
     const validator = kept[index % kept.length]!
-    let nonce = Number(await validator.request<Hex>('eth_getTransactionCount', account.address, 'latest'))
+    let nonce = await nextNonce(network, account)
     while (!ended.aborted) {
       await handIn(validator, await signedTransfer(network, account, nonce++))
       await sleep(LOAD_MS)
@@ -239,7 +241,7 @@ async function measureTransfers(network: ValidatorNetwork, wanted: number, signa
   const each = Math.ceil(wanted / accounts.length)
   const signed = await Promise.all(
     accounts.map(async (account) => {
-      const first = Number(await validators[0]!.request<Hex>('eth_getTransactionCount', account.address, 'latest'))
+      const first = await nextNonce(network, account)
       const raws: Hex[] = []
       for (let i = 0; i < each; i++) raws.push(await signedTransfer(network, account, first + i))
       return { account, first, raws }
@@ -252,8 +254,7 @@ async function measureTransfers(network: ValidatorNetwork, wanted: number, signa
       let sent = 0
       for (;;) {
         signal.throwIfAborted()
-        const included =
-          Number(await validator.request<Hex>('eth_getTransactionCount', account.address, 'latest')) - first
+        const included = (await nonceOf(validator, account)) - first
         if (included >= raws.length) return
         const room = Math.min(raws.length, included + OPEN_PER_SENDER_MAX) - sent
         await Promise.all(raws.slice(sent, sent + room).map((raw) => handIn(validator, raw)))
@@ -265,15 +266,20 @@ async function measureTransfers(network: ValidatorNetwork, wanted: number, signa
   return { count: each * accounts.length, seconds: (performance.now() - startMs) / 1000 }
 }
 
+/** Of all validators, because one that is a block behind names a nonce that was used. */
+async function nextNonce({ validators }: ValidatorNetwork, account: Account): Promise<number> {
+  return Math.max(...(await Promise.all(validators.map((validator) => nonceOf(validator, account)))))
+}
+
+async function nonceOf(validator: ValidatorProcess, { address }: Account): Promise<number> {
+  return Number(await validator.request<Hex>('eth_getTransactionCount', address, 'latest'))
+}
+
 async function handIn(validator: ValidatorProcess, raw: Hex): Promise<void> {
   await validator.request('eth_sendRawTransaction', raw)
 }
 
-async function signedTransfer(
-  { genesis }: ValidatorNetwork,
-  account: ValidatorNetwork['accounts'][number],
-  nonce: number,
-): Promise<Hex> {
+async function signedTransfer({ genesis }: ValidatorNetwork, account: Account, nonce: number): Promise<Hex> {
   return account.signTransaction({
     chainId: paramsOf(genesis).chainId,
     type: 'eip1559',
