@@ -148,7 +148,8 @@ export class SegmentFetcher {
         .finally(() => {
           hedge.abort()
           asking--
-          if (found.length === wanted || (asking === 0 && waiting.length === 0)) done.resolve()
+          const asksNoMore = waiting.length === 0 || running.aborted
+          if (found.length === wanted || (asksNoMore && asking === 0)) done.resolve()
         })
     }
     for (let i = 0; i < wanted; i++) askNext()

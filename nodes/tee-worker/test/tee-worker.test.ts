@@ -33,6 +33,8 @@ import { GROUP, inWorld, params, SEATS, storeSegment, until, type World } from '
 const podr: PodrParams = { chainId: params.chainId, ...params.audit }
 const code = (expected: string) => (error: unknown) => (error as { code?: string }).code === expected
 const allHave = ({ miners }: World, stripe: number) => miners.every(({ tags }) => tags.has(stripe))
+/** 0: the worker has heard of every seat that it took its tags, and hands them to nobody again. */
+const undelivered = ({ worker }: World) => (worker.status() as { undelivered: number }).undelivered
 
 describe('a TEE worker', () => {
   it('tags all seats of what is committed, signed and right', async () => {
@@ -68,8 +70,7 @@ describe('a TEE worker', () => {
       const { chain } = world
       chain.commit(GROUP, 3, storeSegment(world, 3).root)
       await until('tags arrive', () => allHave(world, 3))
-      const status = () => world.worker.status() as { undelivered: number }
-      await until('all are delivered', () => status().undelivered === 0)
+      await until('all have said so', () => undelivered(world) === 0)
       const text = await world.figures()
       const value = (name: string) => {
         const line = text.split('\n').find((one) => one.startsWith(`cumulus_tee_${name} `))
@@ -106,6 +107,7 @@ describe('a TEE worker', () => {
       const { chain, miners } = world
       chain.commit(GROUP, 2, storeSegment(world, 2).root)
       await until('tags arrive', () => allHave(world, 2))
+      await until('all have said so', () => undelivered(world) === 0)
       const before = miners[0]!.tags.get(2)!.body
       for (const restart of [false, true]) {
         if (restart) {
@@ -134,6 +136,7 @@ describe('a TEE worker', () => {
       const { chain, miners } = world
       chain.commit(GROUP, 2, storeSegment(world, 2).root)
       await until('tags arrive', () => allHave(world, 2))
+      await until('all have said so', () => undelivered(world) === 0)
       await world.stop()
       for (const { tags } of miners) tags.clear()
       chain.commit(GROUP, 2, storeSegment(world, 2, 99).root)
@@ -142,6 +145,17 @@ describe('a TEE worker', () => {
       chain.commit(GROUP, 3, storeSegment(world, 3).root)
       await until('the next one is tagged', () => allHave(world, 3))
       assert.ok(miners.every(({ tags }) => !tags.has(2)))
+    })
+  })
+
+  it('stops in the middle of fetching a segment, with seats left that it could ask', async () => {
+    await inWorld(async (world) => {
+      await world.start()
+      const { chain, miners } = world
+      for (const miner of miners) miner.onGet = () => new Promise(() => undefined)
+      chain.commit(GROUP, 2, storeSegment(world, 2).root)
+      await until('it fetches', () => miners.filter(({ asked }) => asked.get > 0).length >= 4)
+      await world.stop()
     })
   })
 
@@ -241,8 +255,7 @@ describe('a TEE worker', () => {
       const { chain, miners } = world
       chain.commit(GROUP, 5, storeSegment(world, 5).root)
       await until('tags arrive', () => allHave(world, 5))
-      const undelivered = () => (world.worker.status() as { undelivered: number }).undelivered
-      await until('nothing is kept any more', () => undelivered() === 0)
+      await until('nothing is kept any more', () => undelivered(world) === 0)
       // The first neighbour asked shows tags that were not made here.
       miners[0]!.tags.set(5, { ...miners[0]!.tags.get(5)!, body: miners[0]!.tags.get(5)!.body.map((byte) => byte ^ 1) })
       const right = miners[1]!.tags.get(5)!.body
