@@ -3,8 +3,8 @@ import type { Vertex } from './dag.ts'
 import type { MemberState } from './member-state.ts'
 
 /**
- * SPEC 2.5: the own block before; of each other author the first accepted block of the round before; then, of whoever is
- * not in the cone of these, the newest. null while too few may be cited.
+ * SPEC 2.5: the own block before; of each other author the first accepted block of the round before; then, of each, the newest older
+ * one that is not in the cone of these: his own new chain must not hide one that he gave up. null while too few may be cited.
  */
 export function chooseParents(m: MemberState, round: number): Vertex[] | null {
   const stalled = m.nowMs >= stalledAtMs(m, round)
@@ -70,6 +70,8 @@ export function candidates(m: MemberState, round: number, excluded: number, stal
     for (let r = Math.min(m.dag.newest[author]!.round, round - (late ? 3 : 2)); r >= lowest; r--) {
       const vertex = m.dag.slot(r, author)[0]
       if (!vertex) continue
+      // Below there may be one that he gave up; or, of an equivocator, a twin that would expose him.
+      if (vertex.mark === cited && !(m.equivocators & (1 << author))) continue
       if (vertex.mark !== cited && mayCite(vertex)) weak.push(vertex)
       break
     }
@@ -79,7 +81,8 @@ export function candidates(m: MemberState, round: number, excluded: number, stal
 
 /**
  * The own block before, unless it is out of reach or hangs on a long chain of own blocks that nobody has cited: reaching
- * down to where others collect garbage it could not be checked by them, so a new chain is begun.
+ * down to where others collect garbage it could not be checked by them, so a new chain is begun. Whoever was away makes that many
+ * blocks at once, before any of them can be cited; the others then cite both chains.
  */
 export function ownParent(m: MemberState, round: number): Vertex {
   const lowest = Math.max(round - m.config.params.parentDepthRounds, m.dag.gcRound + 1)
