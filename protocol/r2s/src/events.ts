@@ -66,7 +66,10 @@ export type R2sEffect =
   | { readonly kind: 'bad-shares'; readonly round: number; readonly authors: readonly number[] }
   /** `from` sent something no honest member sends. */
   | { readonly kind: 'refuse'; readonly from: number; readonly code: RefusalCode }
-  /** Own payload that will never be ordered, of a block or one that was not made: its transactions go back to the mempool. */
+  /**
+   * Own payload that will never be ordered, of a block or one that was not made: its transactions go back to the mempool. After
+   * `adopt` also such as may be in the rounds passed over, whose chain blocks tell.
+   */
   | { readonly kind: 'returned'; readonly payload: Uint8Array; readonly txCount: number }
   /** More than f members have collected away what is missing here: fetch chain blocks and `adopt`. */
   | { readonly kind: 'behind'; readonly gcRound: number }

@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib'
-import { equalBytes } from '@cumulus/bytes'
+import { bytesToPlainHex, equalBytes } from '@cumulus/bytes'
 import { type Certificate, CertificateError, type Committee, verifyCertificate } from '@cumulus/certificate'
 import { type Block, type BlockRef, type Commit, digestKey, encodeCheckpoint, type MemberSizes } from '@cumulus/r2s'
 import { StandInBls } from './stand-ins.ts'
@@ -25,6 +25,8 @@ export type ViolationCode =
   | 'PANIC'
   | 'STALL'
   | 'CENSORED'
+  | 'LOST'
+  | 'ORDERED_AND_RETURNED'
   | 'UNBOUNDED'
   | 'WRONG_CERTIFICATE'
   | 'NOT_CERTIFIED'
@@ -32,6 +34,14 @@ export type ViolationCode =
 /** The most that a member may keep of each. */
 export interface SizeBounds extends MemberSizes {
   readonly logRecords: number
+}
+
+interface Shown {
+  readonly key: number
+  /** The highest round of all that honest members had shown when it was shown first. */
+  readonly tip: number
+  /** Random bytes, so that no two are alike; or null. */
+  readonly payload: string | null
 }
 
 interface AgreedRound {
@@ -54,9 +64,14 @@ export class Checker {
   readonly #headerHashOf: (commit: Commit) => Uint8Array
   readonly #agreed: AgreedRound[] = []
   readonly #output = new Set<number>()
-  /** By author: digest key by round, of honest blocks others may have seen. */
-  readonly #signed: Map<number, number>[]
+  /** Payloads of honest blocks in the order. */
+  readonly #ordered = new Set<string>()
+  /** Such as their owners were told will never be there. */
+  readonly #returned = new Set<string>()
+  /** By author and round: the honest blocks that others may have seen. */
+  readonly #signed: Map<number, Shown>[]
   readonly #committedUpTo: number[]
+  #tip = 0
   blockCount = 0
   directCount = 0
   indirectCommitCount = 0
@@ -68,7 +83,7 @@ export class Checker {
     this.#size = size
     this.#honest = honest
     this.#headerHashOf = headerHashOf
-    this.#signed = Array.from({ length: size }, () => new Map<number, number>())
+    this.#signed = Array.from({ length: size }, () => new Map<number, Shown>())
     this.#committedUpTo = new Array<number>(size).fill(0)
   }
 
@@ -84,15 +99,19 @@ export class Checker {
     return this.#output.has(digestKey(ref.digest))
   }
 
-  /** An honest member is about to show its own block. */
-  shown(block: Block): void {
+  /** An honest member is about to show its own block. Returns the highest round there was when it did so first. */
+  shown(block: Block): number {
     const { author, round } = block.header
     const key = digestKey(block.digest)
     const before = this.#signed[author]!.get(round)
-    if (before !== undefined && before !== key) {
+    if (before && before.key !== key) {
       throw new Violation('HONEST_EQUIVOCATION', `member ${author} signed two blocks of round ${round}`)
     }
-    this.#signed[author]!.set(round, key)
+    if (before) return before.tip
+    this.#tip = Math.max(this.#tip, round)
+    const payload = block.payload.length > 0 ? bytesToPlainHex(block.payload) : null
+    this.#signed[author]!.set(round, { key, tip: this.#tip, payload })
+    return this.#tip
   }
 
   /** `member` starts over from its log; it may tell commits again from `round` on. */
@@ -158,7 +177,8 @@ export class Checker {
     if (this.#output.has(key)) throw new Violation('OUTPUT_TWICE', `block of ${author}, round ${round}`)
     this.#output.add(key)
     this.blockCount++
-    if (author >= this.#size || (this.isHonest(author) && this.#signed[author]!.get(round) !== key)) {
+    if (this.isHonest(author)) this.#judgeFate(author, block.payload, this.#ordered)
+    if (author >= this.#size || (this.isHonest(author) && this.#signed[author]!.get(round)?.key !== key)) {
       throw new Violation('FORGED', `a block of round ${round} that member ${author} never showed`)
     }
     // Blocks of an ejected author may be left out of the order, and he is no honest one.
@@ -170,12 +190,36 @@ export class Checker {
     }
   }
 
-  /** After the calm: blocks of honest members up to `round` that members have shown since `fromRound`. */
-  assertIncluded(member: number, fromRound: number, toRound: number): void {
-    for (const [round, key] of this.#signed[member]!) {
-      if (round >= fromRound && round <= toRound && !this.#output.has(key)) {
-        throw new Violation('CENSORED', `block of ${member}, round ${round}, is in no commit up to ${this.agreedRound}`)
-      }
+  /**
+   * An honest member is told that an own payload will not be in the order. Where it adopts a checkpoint it cannot know what the rounds
+   * passed over have brought, and learns that from their chain blocks.
+   */
+  returned(member: number, payload: Uint8Array, passesOver: boolean): void {
+    if (passesOver && this.#ordered.has(bytesToPlainHex(payload))) return
+    this.#judgeFate(member, payload, this.#returned)
+  }
+
+  #judgeFate(author: number, payload: Uint8Array, fate: Set<string>): void {
+    if (payload.length === 0) return
+    const hex = bytesToPlainHex(payload)
+    fate.add(hex)
+    if (this.#returned.has(hex) && this.#ordered.has(hex)) {
+      throw new Violation('ORDERED_AND_RETURNED', `a payload of member ${author}`)
+    }
+  }
+
+  /**
+   * After the calm. What a member showed while the highest round of all was between these, at most `reach` below it, is in the
+   * order (SPEC 2.5). What is not and was collected away was given back (SPEC 2.9).
+   */
+  assertIncluded(member: number, calm: { fromTip: number; toTip: number; reach: number; gcRound: number }): void {
+    for (const [round, { key, tip, payload }] of this.#signed[member]!) {
+      if (this.#output.has(key)) continue
+      const what = `block of ${member}, round ${round}, shown when others were in ${tip}, is in no commit up to ${this.agreedRound}`
+      const isInReach = round >= tip - calm.reach
+      if (isInReach && tip >= calm.fromTip && tip <= calm.toTip) throw new Violation('CENSORED', what)
+      const isGivenBack = payload === null || this.#returned.has(payload)
+      if (round <= calm.gcRound && !isGivenBack) throw new Violation('LOST', what)
     }
   }
 }

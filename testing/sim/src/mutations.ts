@@ -69,6 +69,18 @@ export const MUTATIONS = {
     find: "if (start.kind === 'lost' && this.#m.committee.size > 1) {",
     replace: 'if (start === null) {',
   },
+  /** Of each author only the newest block is looked at: what stands beside its chain is left out for ever. */
+  'given up, not cited': {
+    file: 'protocol/r2s/src/parents.ts',
+    find: 'if (vertex.mark === cited && !(m.equivocators & (1 << author))) continue\n',
+    replace: '',
+  },
+  /** What will never be in the order is forgotten. */
+  'given up, not returned': {
+    file: 'protocol/r2s/src/output.ts',
+    find: 'if (vertex.author === m.config.member) {',
+    replace: 'if (vertex.block === null) {',
+  },
   /** The sum of votes is believed as it is. */
   'certificate not verified': {
     file: 'protocol/certificate/src/vote-collector.ts',

@@ -30,6 +30,10 @@ const CALM_MS_MAX = 8000
 const EVENTS_MAX = 500_000
 /** Rounds to be decided in the calm, above the highest round there was when it began. */
 const CALM_ROUNDS = 24
+/** A block of the calm is in the order so many rounds above those there were when it was shown. */
+const INCLUDED_ROUNDS = 10
+/** While it comes to somebody, with what is missing below it, so many rounds go by. */
+const ARRIVAL_ROUNDS = 4
 
 /** The directed adversary: some members run as two whole honest personas, each with half of the honest members. */
 export interface Twins {
@@ -109,6 +113,9 @@ export class World {
   #events = 0
   #evidence = 0
   #calmTip = 0
+  /** Where the others were when one who was catching up last showed a block in the calm: the run goes on until that is judged. */
+  #lateTip = 0
+  #isAdopting = false
 
   constructor(plan: Plan, twins: Twins | null = null) {
     this.plan = plan
@@ -194,7 +201,11 @@ export class World {
   #allArrived(): boolean {
     const honest = this.#honestPersonas()
     const tip = honest.reduce((round, { core }) => Math.max(round, core.lastOwnRound), 0)
-    const wanted = Math.max(this.#calmTip + CALM_ROUNDS, tip - 2 * this.plan.waveLength)
+    const wanted = Math.max(
+      this.#calmTip + CALM_ROUNDS,
+      tip - 2 * this.plan.waveLength,
+      this.#lateTip + INCLUDED_ROUNDS,
+    )
     return honest.every(({ decidedRound }) => decidedRound >= wanted)
   }
 
@@ -205,8 +216,14 @@ export class World {
 
   #judgeEnd(): void {
     for (const { member, core, kinds, notary } of this.#honestPersonas()) {
-      const lastRound = this.checker.agreedRound - 10
-      if (kinds.size === 0) this.checker.assertIncluded(member, this.#calmTip + 4, lastRound)
+      if (kinds.size === 0) {
+        this.checker.assertIncluded(member, {
+          fromTip: this.#calmTip + ARRIVAL_ROUNDS,
+          toTip: this.checker.agreedRound - INCLUDED_ROUNDS,
+          reach: this.#params.parentDepthRounds - ARRIVAL_ROUNDS,
+          gcRound: core.gcRound,
+        })
+      }
       // Votes go out with the next own block and come in with all others: some rounds behind the order.
       if (notary.certifiedHeight < this.#calmTip + CALM_ROUNDS / 2) {
         throw new Violation('NOT_CERTIFIED', `member ${member}: ${notary.certifiedHeight} of ${core.decidedRound}`)
@@ -354,6 +371,7 @@ export class World {
           persona.alive = false
           break
         case 'returned':
+          if (watched) this.checker.returned(persona.member, effect.payload, this.#isAdopting)
           break
       }
     }
@@ -382,7 +400,8 @@ export class World {
 
   /** An honest member lets others see its own block. */
   #shown(block: Block): void {
-    this.checker.shown(block)
+    const tip = this.checker.shown(block)
+    if (this.#calmTip > 0 && tip - block.header.round >= INCLUDED_ROUNDS) this.#lateTip = tip
     const key = digestKey(block.digest)
     if (!this.#shownAtMs.has(key)) this.#shownAtMs.set(key, this.#nowMs)
   }
@@ -492,7 +511,9 @@ export class World {
     persona.decidedRound = checkpoint.round - 1
     persona.disk.append({ kind: 'checkpoint', checkpoint })
     persona.notary.adopted(ahead.notary.certifiedHeight)
+    this.#isAdopting = true
     this.#step(persona, { kind: 'adopt', checkpoint, nowMs: 0 })
+    this.#isAdopting = false
     // As a snapshot would be written: the old records lie below it.
     this.#compact(persona)
   }

@@ -7,14 +7,19 @@ import { runCampaign } from '../src/pool.ts'
 /** Random faults do not find this one in thousands of seeds: a drawn scenario does, which is a test of the core. */
 const RARE = 'anchor past the undecided'
 
-/** Which adversary catches which control, and within how many seeds. */
-const CONTROLS: Record<Exclude<MutationName, typeof RARE>, { twins: number | null; seedsMax: number }> = {
+/** Which adversary catches which control, and within how many seeds; of four members unless it says otherwise. */
+const CONTROLS: Record<
+  Exclude<MutationName, typeof RARE>,
+  { size?: number; twins: number | null; seedsMax: number }
+> = {
   'quorum one less': { twins: 1, seedsMax: 4 },
   'vote not unique': { twins: null, seedsMax: 100 },
   'skip by twin': { twins: 1, seedsMax: 20 },
   'send before fsync': { twins: null, seedsMax: 100 },
   'gc from the local round': { twins: null, seedsMax: 100 },
   'no inquiry after loss': { twins: null, seedsMax: 300 },
+  'given up, not cited': { size: 7, twins: null, seedsMax: 300 },
+  'given up, not returned': { twins: null, seedsMax: 300 },
   'certificate not verified': { twins: null, seedsMax: 100 },
   'certificate without quorum': { twins: null, seedsMax: 100 },
 }
@@ -26,9 +31,9 @@ describe('the checkers', () => {
   for (const name of Object.keys(MUTATIONS) as MutationName[]) {
     if (name === RARE) continue
     it(`catch "${name}"`, async () => {
-      const { twins, seedsMax } = CONTROLS[name]
+      const { size = 4, twins, seedsMax } = CONTROLS[name]
       const options = { workers: 2, mutation: name, stopAtFirst: true }
-      const tally = await runCampaign({ size: 4, twins }, 0, seedsMax, options)
+      const tally = await runCampaign({ size, twins }, 0, seedsMax, options)
       assert.ok(tally.violations.length > 0, `${tally.seeds} seeds and nothing seen`)
       assert.notEqual(tally.violations[0]!.code, 'STALL')
     })
