@@ -1,9 +1,12 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawnSync } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 
 const run = promisify(execFile)
+
+/** What a shell, and a version manager's stand-in for a command that was never installed, end with. */
+const COMMAND_NOT_FOUND = 127
 
 /** Path of a command as Debian installs it, else as PATH finds it; undefined if it is not on this machine. */
 export function findTool(name: string): string | undefined {
@@ -11,8 +14,10 @@ export function findTool(name: string): string | undefined {
     const path = join(folder, name)
     try {
       accessSync(path, constants.X_OK)
-      return path
-    } catch {}
+    } catch {
+      continue
+    }
+    if (spawnSync(path, ['--version'], { timeout: 60_000 }).status !== COMMAND_NOT_FOUND) return path
   }
   return undefined
 }
