@@ -201,12 +201,19 @@ export class World {
   #allArrived(): boolean {
     const honest = this.#honestPersonas()
     const tip = honest.reduce((round, { core }) => Math.max(round, core.lastOwnRound), 0)
-    const wanted = Math.max(
-      this.#calmTip + CALM_ROUNDS,
-      tip - 2 * this.plan.waveLength,
-      this.#lateTip + INCLUDED_ROUNDS,
-    )
-    return honest.every(({ decidedRound }) => decidedRound >= wanted)
+    const due = Math.max(this.#calmTip + CALM_ROUNDS, this.#lateTip + INCLUDED_ROUNDS)
+    return honest.every((persona) => {
+      const behind = 2 * this.plan.waveLength + this.#heldRounds(persona)
+      return persona.decidedRound >= Math.max(due, tip - behind)
+    })
+  }
+
+  /**
+   * How far a member is behind for good because its clock is: blocks whose time is more than `clockSkewMsMax` ahead of it wait (SPEC 2.2),
+   * and a round takes no less than the mean delay.
+   */
+  #heldRounds({ skewMs }: Persona): number {
+    return Math.ceil(Math.max(0, this.plan.skewMs - skewMs - this.#params.clockSkewMsMax) / MEAN_DELAY_MS)
   }
 
   #stall(): Violation {
@@ -399,9 +406,10 @@ export class World {
   }
 
   /** An honest member lets others see its own block. */
-  #shown(block: Block): void {
+  #shown(persona: Persona, block: Block): void {
     const tip = this.checker.shown(block)
-    if (this.#calmTip > 0 && tip - block.header.round >= INCLUDED_ROUNDS) this.#lateTip = tip
+    const isCatchingUp = tip - block.header.round >= INCLUDED_ROUNDS + this.#heldRounds(persona)
+    if (this.#calmTip > 0 && isCatchingUp) this.#lateTip = tip
     const key = digestKey(block.digest)
     if (!this.#shownAtMs.has(key)) this.#shownAtMs.set(key, this.#nowMs)
   }
@@ -526,7 +534,7 @@ export class World {
   }
 
   #broadcast(persona: Persona, message: Message): void {
-    if (message.kind === 'block' && this.checker.isHonest(persona.member)) this.#shown(message.block)
+    if (message.kind === 'block' && this.checker.isHonest(persona.member)) this.#shown(persona, message.block)
     if (persona.kinds.has('equivocator') && message.kind === 'block') {
       this.#spread(persona, [message.block, ...versionsOf(this.#liar(persona), message.block)])
     } else {
@@ -540,7 +548,7 @@ export class World {
 
   #send(persona: Persona, to: number, message: Message): void {
     if (message.kind === 'block' && message.block.header.author === persona.member) {
-      if (this.checker.isHonest(persona.member)) this.#shown(message.block)
+      if (this.checker.isHonest(persona.member)) this.#shown(persona, message.block)
     }
     if (!(persona.reach & (1 << to))) return
     if (persona.kinds.has('withholder') && message.kind === 'blocks' && this.#random.chance(0.5)) return
