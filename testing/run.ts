@@ -1,29 +1,46 @@
 /**
- * `npm test`: the unit tests of every package, then whole networks. One after the other, because the second kind
- * wants the machine for itself. `npm run test:unit` and `npm run test:e2e` run one kind; further words are patterns.
+ * `npm test`: the unit tests of every package, then whole networks. `npm run test:unit` and `npm run test:e2e` run one
+ * kind; further words are patterns. Networks want the machine for themselves, but for those that mostly wait for epochs
+ * and eras: these run beside the others, one at a time, and what they print comes when they are done.
  */
-import { spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { globSync } from 'node:fs'
 import { resolve } from 'node:path'
 
-const [kind, ...patterns] = process.argv.slice(2)
+interface Suite {
+  readonly kind: 'unit' | 'e2e'
+  readonly files: readonly string[]
+  readonly without?: readonly string[]
+  readonly concurrency: number
+  readonly timeoutMinutes: number
+}
 
 const wholeNetworks = [
   'testing/e2e/test/**/*.test.ts',
   'testing/tools/test/**/*.test.ts',
   'testing/bench/test/s3-network.test.ts',
 ]
-/** Whole networks whose pace is looked at, so they run alone. The others mostly wait for blocks, epochs and eras. */
-const paced = ['testing/e2e/test/consensus.test.ts', 'testing/bench/test/s3-network.test.ts']
+/** Their pace is looked at, or they want the ports that a user has. */
+const alone = [
+  'testing/e2e/test/consensus.test.ts',
+  'testing/e2e/test/readme.test.ts',
+  'testing/bench/test/s3-network.test.ts',
+]
+const waiting = ['miners', 'proofs', 'workers'].map((name) => `testing/e2e/test/${name}.test.ts`)
 const packages = ['{lib,protocol,platform,nodes,apps}/*/test/**/*.test.ts', 'testing/{sim,bench}/test/**/*.test.ts']
 
-const suites = [
-  { name: 'unit', files: packages, without: wholeNetworks, concurrency: 2, timeoutMinutes: 5 },
-  { name: 'e2e', files: paced, without: [], concurrency: 1, timeoutMinutes: 20 },
-  { name: 'e2e', files: wholeNetworks, without: paced, concurrency: 2, timeoutMinutes: 20 },
-].filter((suite) => kind === undefined || suite.name === kind)
+/** Those of one step run at once. */
+const steps: readonly (readonly Suite[])[] = [
+  [{ kind: 'unit', files: packages, without: wholeNetworks, concurrency: 2, timeoutMinutes: 5 }],
+  [{ kind: 'e2e', files: alone, concurrency: 1, timeoutMinutes: 20 }],
+  [
+    { kind: 'e2e', files: wholeNetworks, without: [...alone, ...waiting], concurrency: 1, timeoutMinutes: 20 },
+    { kind: 'e2e', files: waiting, concurrency: 1, timeoutMinutes: 20 },
+  ],
+]
 
-if (suites.length === 0) {
+const [kind, ...patterns] = process.argv.slice(2)
+if (kind !== undefined && kind !== 'unit' && kind !== 'e2e') {
   process.stderr.write(`no tests of kind "${kind}": choose unit or e2e\n`)
   process.exit(64)
 }
@@ -32,26 +49,39 @@ if (suites.length === 0) {
 const env = { NODE_COMPILE_CACHE: resolve('node_modules/.cache/cumulus-tests'), ...process.env }
 
 let isMatched = false
-for (const suite of suites) {
-  const files = globSync(suite.files, { exclude: suite.without })
-    .filter((file) => patterns.length === 0 || patterns.some((pattern) => file.includes(pattern)))
-    .sort()
-  if (files.length === 0) continue
-  isMatched = true
-  const { status, signal } = spawnSync(
-    process.execPath,
-    [
-      '--test',
-      '--conditions=@cumulus/source',
-      `--test-concurrency=${suite.concurrency}`,
-      `--test-timeout=${suite.timeoutMinutes * 60_000}`,
-      ...files,
-    ],
-    { stdio: 'inherit', env },
-  )
-  if (status !== 0) process.exit(status ?? (signal ? 1 : 0))
+for (const step of steps) {
+  const runs = step
+    .filter((suite) => kind === undefined || suite.kind === kind)
+    .map((suite) => ({ suite, files: filesOf(suite) }))
+    .filter(({ files }) => files.length > 0)
+  if (runs.length > 0) isMatched = true
+  const passed = await Promise.all(runs.map(({ suite, files }, i) => run(suite, files, i === 0)))
+  if (!passed.every(Boolean)) process.exit(1)
 }
 if (!isMatched) {
   process.stderr.write(`no test matches ${patterns.join(' ')}\n`)
   process.exit(1)
+}
+
+function filesOf({ files, without = [] }: Suite): string[] {
+  return globSync([...files], { exclude: [...without] })
+    .filter((file) => patterns.length === 0 || patterns.some((pattern) => file.includes(pattern)))
+    .sort()
+}
+
+/** Whether all pass. @param isSeen what they print is seen at once, else when all have ended */
+async function run({ concurrency, timeoutMinutes }: Suite, files: readonly string[], isSeen: boolean) {
+  const args = [
+    '--test',
+    '--conditions=@cumulus/source',
+    `--test-concurrency=${concurrency}`,
+    `--test-timeout=${timeoutMinutes * 60_000}`,
+    ...files,
+  ]
+  const child = spawn(process.execPath, args, { env, stdio: ['inherit', isSeen ? 'inherit' : 'pipe', 'inherit'] })
+  const chunks: Buffer[] = []
+  child.stdout?.on('data', (chunk: Buffer) => chunks.push(chunk))
+  const code = await new Promise<number | null>((resolve) => child.once('close', resolve))
+  for (const chunk of chunks) process.stdout.write(chunk)
+  return code === 0
 }

@@ -1,7 +1,7 @@
 import { acceptAll, enter } from './acceptance.ts'
 import { sealBlock } from './block.ts'
 import { type Contents, giveBack, type MemberState } from './member-state.ts'
-import { chooseParents, hasQuorumAt } from './parents.ts'
+import { chooseParents, hasQuorumAt, isBehind } from './parents.ts'
 
 export function advance(m: MemberState): void {
   if (m.silent || m.inquiry !== null) return
@@ -17,7 +17,7 @@ export function advance(m: MemberState): void {
   const coinRound = round - (params.waveLength - 1)
   const share = coin.mode === 'threshold' && coinRound >= 1 && (coin.holders & (1 << member)) !== 0
   // Backpressure (SPEC 2.9): the round goes on, for it decides others, but brings nothing new.
-  const full = m.pressure || round - m.rule.firstUndecidedRound > params.undecidedRoundsMax
+  const full = m.pressure || isFarBehind(m, round) || round - m.rule.firstUndecidedRound > params.undecidedRoundsMax
   m.effects.push({
     kind: 'propose',
     round,
@@ -45,6 +45,14 @@ export function dueMs(m: MemberState, round: number): number {
   return m.producedAtMs + (quiet ? m.config.params.idleRoundMs : m.config.params.minRoundMs)
 }
 
+/**
+ * The others may not be able to cite this block any more when it comes to them (SPEC 2.5). What it brought would be given back only when it is
+ * collected away, so it brings nothing.
+ */
+function isFarBehind(m: MemberState, round: number): boolean {
+  return isBehind(m, round + Math.ceil(m.config.params.parentDepthRounds / 2))
+}
+
 export function proposal(m: MemberState, round: number, contents: Contents): void {
   if (m.production.stage !== 'proposing' || m.production.round !== round) {
     // It was given up meanwhile.
@@ -70,7 +78,7 @@ export function build(m: MemberState, round: number, contents: Contents): void {
     parents: parents.map((parent) => parent.ref),
     coinShare: contents.coinShare,
     votes: contents.votes,
-    evidence: m.evidence.shift() ?? null,
+    evidence: isFarBehind(m, round) ? null : (m.evidence.shift() ?? null),
     txCount: contents.txCount,
   }
   const block = sealBlock(header, contents.payload, m.config.sign)

@@ -73,6 +73,41 @@ describe('a chain of blocks that its author has given up', () => {
   })
 })
 
+describe('a member that catches up', () => {
+  it('brings nothing in blocks that may come too late to be cited', () => {
+    const lone = new LoneMember(4, { parentDepthRounds: 8 })
+    const rounds: Block[][] = []
+    for (let round = 1; round <= 12; round++) {
+      const before = rounds.at(-1)
+      rounds.push([1, 2, 3].map((author) => (before ? lone.child(author, before) : lone.sealed(author))))
+    }
+    /** By round: of the contents of own blocks. */
+    const bytesMax: number[] = []
+    const perform = (effects: readonly R2sEffect[]): void => {
+      for (const effect of effects) {
+        if (effect.kind === 'propose') {
+          bytesMax[effect.round] = effect.payloadBytesMax
+          propose(effect.round)
+        }
+        if (effect.kind !== 'persist') continue
+        perform(lone.core.step({ kind: 'persisted', round: effect.block.header.round, nowMs: lone.nowMs }))
+      }
+    }
+    const propose = (round: number): void => {
+      const contents = { payload: new Uint8Array(0), txCount: 0, votes: [], coinShare: null }
+      perform(lone.core.step({ kind: 'proposal', round, ...contents, nowMs: lone.nowMs }))
+    }
+    propose(1)
+    // The last first: all of them are accepted in one step.
+    perform(lone.receive(...rounds.flat().reverse()))
+    const first = bytesMax.findIndex((bytes) => bytes > 0)
+    // Four below the last of the others.
+    assert.equal(first, 9)
+    assert.equal(bytesMax.length, 13)
+    assert.ok(bytesMax.slice(first).every((bytes) => bytes > 0))
+  })
+})
+
 describe('a block beside the chain of a known equivocator', () => {
   it('is not cited: a late member needs that chain, and both would expose it', () => {
     const { lone, own, receive, cited } = working(4)

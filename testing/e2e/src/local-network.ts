@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -12,6 +13,9 @@ const run = promisify(execFile)
 const root = join(dirname(fileURLToPath(import.meta.url)), '../../..')
 const binary = join(root, 'apps/cli/bin/cumulus.mjs')
 
+/** Whoever listens here is making a network: two that look for free ports at the same moment would find the same. */
+const MAKING_PORT = 8_543
+
 /** A network as a user has it: made by `cumulus up` in a folder of its own, seen only through its files and ports. */
 export class LocalNetwork {
   readonly dir: string
@@ -23,12 +27,15 @@ export class LocalNetwork {
 
   static async start(init: { args?: readonly string[] } = {}): Promise<LocalNetwork> {
     const network = new LocalNetwork(await mkdtemp(join(tmpdir(), 'cumulus-e2e-')))
+    const turn = await myTurn()
     try {
       await network.up(init.args)
     } catch (error) {
       process.stderr.write(await network.tailOfLogs())
       await network.remove()
       throw error
+    } finally {
+      turn.close()
     }
     return network
   }
@@ -122,5 +129,18 @@ export class LocalNetwork {
 
   async tailOfLogs(): Promise<string> {
     return this.cumulus('logs', '--lines', '60', '--level', 'warn').catch((error: Error) => error.message)
+  }
+}
+
+/** Resolves when nobody else makes a network on this machine. Others wait until it is closed, or its process has ended. */
+async function myTurn(): Promise<Server> {
+  for (;;) {
+    const server = createServer()
+    const isMine = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false))
+      server.listen(MAKING_PORT, '127.0.0.1', () => resolve(true))
+    })
+    if (isMine) return server
+    await sleep(200)
   }
 }
