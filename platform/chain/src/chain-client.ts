@@ -350,7 +350,10 @@ export class ChainClient {
     }
   }
 
-  /** Receipts do not say why: the node may have kept it, or the same call says it again on the state of now. */
+  /**
+   * Receipts do not say why. A node that traces runs the transaction once more where it stood; of another one the same call is asked
+   * on the state of now, which may have another reason to refuse it, or none.
+   */
   async #whyReverted(
     what: string,
     call: { to: Address; data: Hex; value: Hex },
@@ -359,6 +362,12 @@ export class ChainClient {
     const { transactionHash } = receipt
     const kept = (receipt as { revertReason?: unknown }).revertReason
     if (isHex(kept)) return revertError(kept, what, { transactionHash })
+    try {
+      const tracer = { tracer: 'callTracer', tracerConfig: { onlyTopCall: true } }
+      const trace = await this.#connection.request('debug_traceTransaction', [transactionHash, tracer])
+      const { output = '0x' } = trace as { output?: unknown }
+      if (isHex(output)) return revertError(output, what, { transactionHash })
+    } catch {} // it does not trace, or no more
     try {
       await this.#connection.request('eth_call', [{ from: this.account, ...call }, 'latest'])
     } catch (error) {

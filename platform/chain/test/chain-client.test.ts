@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test'
 import { moduleAbis } from '@cumulus/ledger/modules'
 import { minimal } from '@cumulus/params'
 import { createLogger, createMetrics } from '@cumulus/service'
-import { encodeAbiParameters, encodeErrorResult, encodeEventTopics, type Hex } from 'viem'
+import { encodeAbiParameters, encodeErrorResult, encodeEventTopics, type Hex, parseAbi } from 'viem'
 import { ChainClient, type ChainClientInit } from '../src/chain-client.ts'
 import { ChainError } from '../src/chain-error.ts'
 import { FakeChain, FakeNode, hex, refuse } from './fake-node.ts'
@@ -124,6 +124,22 @@ describe('a chain client', () => {
       await Promise.all(wanted.map((to) => client.transfer(to, 1n)))
       assert.deepEqual(receivers(), wanted)
       assert.equal(client.inFlight, 0)
+    })
+
+    it('says why a transaction was reverted where it stood, and asks again where a node does not trace', async () => {
+      const client = await connect()
+      const reason = (text: string) =>
+        encodeErrorResult({ abi: parseAbi(['error Error(string)']), errorName: 'Error', args: [text] })
+      for (const traces of [true, false]) {
+        node.override = (method, [first]) => {
+          const receipt = method === 'eth_getTransactionReceipt' && node.chain.receipts.get(first as Hex)
+          if (receipt) return { ...receipt, status: '0x0' }
+          if (method === 'debug_traceTransaction')
+            return traces ? { output: reason('then') } : refuse(-32601, 'unknown')
+          return method === 'eth_call' ? refuse(3, 'execution reverted', reason('now')) : undefined
+        }
+        await assert.rejects(client.transfer(receiver(1), 1n), { code: 'REVERTED', reason: traces ? 'then' : 'now' })
+      }
     })
 
     it('sends again what a node has forgotten', async () => {
