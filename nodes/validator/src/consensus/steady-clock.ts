@@ -27,7 +27,7 @@ export class SteadyClock {
     const passedMs = Math.max(0, countMs - this.#countMs)
     this.#countMs = countMs
     const wallMs = this.#clocks.wallMs()
-    const isBehind = wallMs < this.#nowMs + passedMs - 1
+    const isBehind = wallMs <= this.#nowMs + passedMs - 1 // within it only its fraction is cut off
     this.#nowMs = isBehind ? this.#nowMs + passedMs * SLOW_PACE : Math.max(wallMs, this.#nowMs)
     return this.#nowMs
   }
