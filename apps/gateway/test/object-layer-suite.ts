@@ -154,6 +154,8 @@ export function objectLayerSuite(make: () => Promise<ObjectLayerUnderTest>, init
         'a ',
         '😀',
         '\uffff',
+        '\ufeff',
+        '\ufeffa',
         'k'.repeat(1024),
       ]
       for (const key of keys) await put(bucket, key)

@@ -1,5 +1,6 @@
 const encoder = new TextEncoder()
-const decoder = new TextDecoder('utf-8', { fatal: true })
+// A mark at the beginning (U+FEFF) is a character like any other: names that differ by it are two names.
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
   let length = 0
