@@ -189,6 +189,12 @@ describe('eviction', () => {
       return true
     }
 
+    /** Of all that is held, in no order. Which one of equals goes makes no difference here. */
+    static ranksOf(held: readonly Transaction[]): string[] {
+      const model = new Model(0, 0)
+      return held.map((one) => `${model.#rank(one, held)}`).sort()
+    }
+
     #isQueued({ sender, nonce }: Transaction, held: readonly Transaction[]): boolean {
       const nonces = new Set(held.filter((one) => one.sender === sender).map((one) => one.nonce))
       for (let before = 0n; before < nonce; before++) if (!nonces.has(before)) return true
@@ -235,9 +241,8 @@ describe('eviction', () => {
             const tied = model.held.length
             assert.equal(isTaken, model.add(transaction), `of ${tied}`)
             // Of equals either may go: go on from what the pool did.
-            const ranks = (some: readonly Transaction[]) => some.map(({ maxFeePerGas }) => maxFeePerGas).sort()
             const held = all.filter(({ hash }) => mempool.get(hash))
-            assert.deepEqual(ranks(held), ranks(model.held))
+            assert.deepEqual(Model.ranksOf(held), Model.ranksOf(model.held))
             model.held = held
             const counts = mempool.counts()
             assert.equal(counts.pending + counts.queued, held.length)
