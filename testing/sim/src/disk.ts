@@ -57,11 +57,17 @@ export class Disk {
   /** @param codecs through bytes, with what the crash left of the record under way */
   load(codecs: boolean, random: Random): FromLog {
     if (!codecs) return contents(this.#records)
-    const { bytes, durableBytes } = this.#file(random)
+    const { bytes, durableBytes, wholeBytes } = this.#file(random)
     // The note of how much is durable is written after it: the newest one may be lost as well.
     const log = readLog(bytes, random.chance(0.5) ? durableBytes : 0)
     if (log.damage === 'corrupt') throw new Error('a crash was taken for a broken disk')
     if (log.blocks.length + (log.checkpoint ? 1 : 0) < this.#records.length) throw new Error('the log lost a record')
+    // The holes were where the record has zeros: it is whole. Whoever has read it builds on it, so it stays.
+    if (this.#torn && log.validBytes > wholeBytes) {
+      this.#records.push(this.#torn)
+      this.#torn = null
+      this.sync(this.length)
+    }
     return { kind: 'log', checkpoint: log.checkpoint, blocks: log.blocks }
   }
 
@@ -78,13 +84,14 @@ export class Disk {
     return { kind: 'lost' }
   }
 
-  #file(random: Random): { bytes: Uint8Array; durableBytes: number } {
+  #file(random: Random): { bytes: Uint8Array; durableBytes: number; wholeBytes: number } {
     const durable = this.#records.slice(0, this.#durableCount).map(encodeLogRecord)
     const rest = this.#records.slice(this.#durableCount).map(encodeLogRecord)
     const whole = concatBytes(...durable, ...rest)
     const torn = this.#torn ? encodeLogRecord(this.#torn) : new Uint8Array(0)
     const durableBytes = durable.reduce((sum, record) => sum + record.length, 0)
-    return { bytes: concatBytes(whole, leftOf(torn, whole.length, random)), durableBytes }
+    const bytes = concatBytes(whole, leftOf(torn, whole.length, random))
+    return { bytes, durableBytes, wholeBytes: whole.length }
   }
 }
 
