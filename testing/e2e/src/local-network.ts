@@ -15,6 +15,8 @@ const binary = join(root, 'apps/cli/bin/cumulus.mjs')
 
 /** Whoever listens here is making a network: two that look for free ports at the same moment would find the same. */
 const MAKING_PORT = 8_543
+/** More than a network takes to start on a slow machine, some times over. */
+const TURN_MS_MAX = 10 * 60_000
 
 /** A network as a user has it: made by `cumulus up` in a folder of its own, seen only through its files and ports. */
 export class LocalNetwork {
@@ -134,7 +136,8 @@ export class LocalNetwork {
 
 /** Resolves when nobody else makes a network on this machine. Others wait until it is closed, or its process has ended. */
 async function myTurn(): Promise<Server> {
-  for (;;) {
+  const untilMs = performance.now() + TURN_MS_MAX
+  while (performance.now() < untilMs) {
     const server = createServer()
     const isMine = await new Promise<boolean>((resolve) => {
       server.once('error', () => resolve(false))
@@ -143,4 +146,5 @@ async function myTurn(): Promise<Server> {
     if (isMine) return server
     await sleep(200)
   }
+  throw new Error(`port ${MAKING_PORT} was never free: by it, tests that make networks wait for each other`)
 }
