@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, beforeEach, describe, it } from 'node:test'
 import { bytesToHex, equalBytes } from '@cumulus/bytes'
-import { type Block, encodePayload, genesisDigest, sealBlock } from '@cumulus/r2s'
+import { type Block, COIN_BYTES, encodePayload, genesisDigest, sealBlock } from '@cumulus/r2s'
 import fc from 'fast-check'
 import { WriteAheadLog } from '../src/consensus/write-ahead-log.ts'
 
@@ -27,6 +27,8 @@ function block(round: number, author = 1, bytes = 100): Block {
   }
   return sealBlock(header, encodePayload([new Uint8Array(bytes).fill(round)]), () => new Uint8Array(64))
 }
+
+const coin = (round: number) => ({ round, value: new Uint8Array(COIN_BYTES).fill(round) })
 
 const checkpoint = { round: 9, gcRound: 3, output: [], ejectedFrom: [null, null, null, null] }
 
@@ -200,8 +202,9 @@ describe('the write-ahead log', () => {
     const { wal } = await open()
     const before = wal.bytes
     wal.append({ kind: 'block', block: block(3, 0, 5_000) })
-    await wal.rotate(checkpoint, [block(4, 0), block(4)], 77n)
+    await wal.rotate({ checkpoint, coins: [coin(3)], blocks: [block(4, 0), block(4)] }, 77n)
     assert.ok(wal.bytes < before)
+    wal.append({ kind: 'coin', coin: coin(6) })
     await wal.persist(block(5))
     await wal.close()
     const { wal: last, found } = await open()
@@ -213,13 +216,14 @@ describe('the write-ahead log', () => {
       found.blocks.map(({ header }) => header.round),
       [4, 4, 5],
     )
+    assert.deepEqual(found.coins, [coin(3), coin(6)])
   })
 
   it('is long when it has grown, and not right after it was begun anew', async () => {
     const { wal } = await open()
     for (let round = 1; !wal.isLong; round++) wal.append({ kind: 'block', block: block(round, 0, 120_000) })
     assert.ok(wal.bytes >= 8 * 2 ** 20)
-    await wal.rotate(checkpoint, [block(9)], 1n)
+    await wal.rotate({ checkpoint, coins: [], blocks: [block(9)] }, 1n)
     assert.equal(wal.isLong, false)
     await wal.close()
   })
@@ -235,7 +239,7 @@ describe('the write-ahead log', () => {
     const { wal } = await open()
     await wal.persist(block(1))
     await rm(dir, { recursive: true })
-    await assert.rejects(wal.rotate(checkpoint, [], 1n), { code: 'LOG_FAILED' })
+    await assert.rejects(wal.rotate({ checkpoint, coins: [], blocks: [] }, 1n), { code: 'LOG_FAILED' })
     await assert.rejects(wal.persist(block(2)), { code: 'LOG_FAILED' })
     await wal.close()
   })

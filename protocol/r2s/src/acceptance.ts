@@ -5,12 +5,11 @@ import type { Vertex } from './dag.ts'
 import { heard } from './fetching.ts'
 import { type MemberState, refuse } from './member-state.ts'
 import type { Parked } from './parking.ts'
+import { ACCEPTED_STOPS } from './r2s-params.ts'
 import { judgeAmongParents, judgeHeader, type RefusalCode } from './validity.ts'
 
 /** Refused digests remembered; beyond it they are judged again. */
 const INVALID_MAX = 4096
-/** Own blocks stop long before: members differ in how much they have decided, and nobody shall miss a block that others count. */
-const ACCEPTED_STOPS = 4
 /** Who sends too much is told on so often. */
 const REFUSAL_MS = 1_000
 
@@ -85,6 +84,7 @@ export function accept(m: MemberState, { block, from, fetched }: Parked): boolea
   const { header } = block
   if (header.round <= m.dag.gcRound) return false
   // Whoever builds upon it later will have it asked for again. What the log holds was accepted, and the coins of it come later.
+  // Own blocks stop long before: members differ in how much they have decided, and nobody shall miss a block that others count.
   const roundMax = m.rule.firstUndecidedRound + ACCEPTED_STOPS * m.config.params.undecidedRoundsStop
   if (header.round > roundMax && !m.restoring) return false
   const parents: Vertex[] = []

@@ -10,6 +10,8 @@ export const DIGEST_BYTES = 32
 export const SIGNATURE_BYTES = 64
 /** A compressed G2 point. */
 export const COIN_SHARE_BYTES = 96
+/** Likewise: a coin that was summed is a signature of the committee's key. */
+export const COIN_BYTES = 96
 const VOTE_SIGNATURE_BYTES = 96
 
 /** Names one block. The digest alone would do; author and round make it quick to find. */

@@ -1,5 +1,6 @@
 import type { Header } from './block.ts'
 import { publicCoin } from './coin.ts'
+import { learnCoin } from './coin-asking.ts'
 import { memberCount } from './committee.ts'
 import type { CoinState, MemberState } from './member-state.ts'
 
@@ -43,8 +44,7 @@ export function coinArrived(
   const state = m.coins.get(round)
   if (!state) return
   if (value) {
-    m.coins.delete(round)
-    m.rule.reveal(round, value)
+    learnCoin(m, round, value)
     return
   }
   for (const author of badShares) state.bad |= 1 << author

@@ -3,7 +3,7 @@ import { sha256 } from '@cumulus/hash'
 
 /**
  * SPEC 3: a random value per round that nobody knows before enough members have built their blocks of the decision
- * round. The core never computes with it: it asks for a share with `propose` and for the sum with `combine`, and
+ * round. The core never computes with it: it asks for a share with `propose`, for the sum with `combine` and for a check with `verify-coin`, and
  * whoever runs the core answers from one of these, in a worker thread if it likes.
  */
 export interface Coin {
@@ -17,11 +17,20 @@ export interface Coin {
     round: number,
     shares: readonly CoinShare[],
   ): { readonly value: Uint8Array } | { readonly badShares: readonly number[] }
+  /** Whether `value` is coin(round). */
+  verify(round: number, value: Uint8Array): boolean
 }
 
 export interface CoinShare {
   readonly author: number
   readonly share: Uint8Array
+}
+
+/** coin(round), known. */
+export interface RoundCoin {
+  readonly round: number
+  /** 96 bytes. */
+  readonly value: Uint8Array
 }
 
 /** What the core must know of the era's coin. */

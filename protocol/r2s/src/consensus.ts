@@ -1,6 +1,8 @@
 import { DecodeError } from '@cumulus/bytes'
 import { acceptAll, receive } from './acceptance.ts'
 import type { Block } from './block.ts'
+import type { RoundCoin } from './coin.ts'
+import { askForCoins, coinsShown, coinVerified, restoreCoins, showCoins } from './coin-asking.ts'
 import { coinArrived } from './coin-shares.ts'
 import type { Committee } from './committee.ts'
 import type { Dag } from './dag.ts'
@@ -25,6 +27,9 @@ export interface MemberSizes {
   readonly refused: number
   /** Rounds whose coin is not known, but shares of it are. */
   readonly coins: number
+  /** Coins that are kept for others, and such as others showed and are not verified. */
+  readonly knownCoins: number
+  readonly shownCoins: number
   /** Blocks in the order, above `gcRound`. */
   readonly output: number
 }
@@ -84,13 +89,15 @@ export class R2s {
 
   /** How much it keeps of everything that could grow. */
   get sizes(): MemberSizes {
-    const { dag, parking, invalid, coins, output } = this.#m
+    const { dag, parking, invalid, coins, knownCoins, shownCoins, output } = this.#m
     return {
       blocks: dag.blockCount,
       parked: parking.size,
       wanted: parking.wantCount,
       refused: invalid.size,
       coins: coins.size,
+      knownCoins: knownCoins.size,
+      shownCoins: shownCoins.size,
       output: output.length,
     }
   }
@@ -109,6 +116,7 @@ export class R2s {
         this.#m.restoring = true
         const blocks = [...start.blocks]
         if (start.checkpoint) adopt(this.#m, start.checkpoint, blocks)
+        restoreCoins(this.#m, start.coins)
         for (const block of blocks) restore(this.#m, block)
         this.#m.restoring = false
       }
@@ -138,6 +146,9 @@ export class R2s {
         case 'coin':
           coinArrived(this.#m, event.round, event.value, event.badShares)
           return
+        case 'coin-verified':
+          coinVerified(this.#m, event.round, event.isRight)
+          return
         case 'work':
           this.#m.workPending = event.pending
           return
@@ -154,7 +165,7 @@ export class R2s {
     })
   }
 
-  /** The start of a new, shorter log: this, then the blocks of `window()`. */
+  /** The start of a new, shorter log: this, then `coins()` and the blocks of `window()`. */
   checkpoint(): Checkpoint {
     return {
       round: this.#m.rule.firstUndecidedRound,
@@ -162,6 +173,11 @@ export class R2s {
       output: [...this.#m.output],
       ejectedFrom: [...this.#m.ejectedFrom],
     }
+  }
+
+  /** Coins of rounds that are not decided, or not long ago. */
+  coins(): RoundCoin[] {
+    return Array.from(this.#m.knownCoins, ([round, value]) => ({ round, value }))
   }
 
   /** Accepted blocks above `gcRound`, parents before children. */
@@ -189,6 +205,7 @@ export class R2s {
     for (let wave = this.#m.rule.takeDecided(); wave; wave = this.#m.rule.takeDecided()) commitWave(this.#m, wave)
     advance(this.#m)
     ask(this.#m)
+    askForCoins(this.#m)
     greetWhenQuiet(this.#m)
     this.#wake()
   }
@@ -230,6 +247,12 @@ export class R2s {
       case 'newest':
         toldNewest(this.#m, from, message.yours, message.mine)
         return
+      case 'ask-coins':
+        showCoins(this.#m, from, message.rounds)
+        return
+      case 'coins':
+        coinsShown(this.#m, from, message.coins)
+        return
     }
   }
 
@@ -242,7 +265,8 @@ export class R2s {
   }
 
   #wake(): void {
-    let at = this.#m.isFollowing ? Number.POSITIVE_INFINITY : Math.min(this.#m.parking.nextMs(), greetMs(this.#m))
+    let at = Number.POSITIVE_INFINITY
+    if (!this.#m.isFollowing) at = Math.min(this.#m.parking.nextMs(), greetMs(this.#m), this.#m.coinAskAtMs)
     if (this.#m.inquiry) at = Math.min(at, this.#m.inquiry.askAtMs)
     else if (!this.#m.silent && this.#m.production.stage === 'idle') {
       const round = nextRound(this.#m)

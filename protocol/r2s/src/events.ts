@@ -1,5 +1,5 @@
 import type { Block, BlockRef, Evidence, HeaderVote } from './block.ts'
-import type { CoinShare } from './coin.ts'
+import type { CoinShare, RoundCoin } from './coin.ts'
 import type { Message } from './message.ts'
 import type { RefusalCode } from './validity.ts'
 
@@ -28,6 +28,8 @@ export type R2sEvent = { readonly nowMs: number } & (
       readonly value: Uint8Array | null
       readonly badShares: readonly number[]
     }
+  /** Answers `verify-coin`. */
+  | { readonly kind: 'coin-verified'; readonly round: number; readonly isRight: boolean }
   /** Transactions, header votes or duties of the era wait (or no longer wait) for an own block. */
   | { readonly kind: 'work'; readonly pending: boolean }
   /** Execution or certificates are (or are no longer) far behind: own blocks carry no payload meanwhile. */
@@ -46,6 +48,8 @@ export type R2sEffect =
   | { readonly kind: 'persist'; readonly block: Block }
   /** Append to the log; it need not be durable, for it can be fetched again. */
   | { readonly kind: 'store'; readonly block: Block }
+  /** The same for a coin: whoever needs only to sum it again would not need it, but others may ask for it. */
+  | { readonly kind: 'store-coin'; readonly coin: RoundCoin }
   | { readonly kind: 'send'; readonly to: number; readonly message: Message }
   | { readonly kind: 'broadcast'; readonly message: Message }
   /** Say `proposal`. `coinRound`: the coin this block must carry a share of. At most `payloadBytesMax`, which may be 0. */
@@ -57,6 +61,8 @@ export type R2sEffect =
     }
   /** Say `coin`. */
   | { readonly kind: 'combine'; readonly round: number; readonly shares: readonly CoinShare[] }
+  /** Somebody showed this. Say `coin-verified`. */
+  | { readonly kind: 'verify-coin'; readonly round: number; readonly value: Uint8Array }
   | { readonly kind: 'commit'; readonly commit: Commit }
   /** Say `tick` at this time. Replaces the last one. */
   | { readonly kind: 'wake'; readonly atMs: number }

@@ -1,6 +1,7 @@
 export {
   type Block,
   type BlockRef,
+  COIN_BYTES,
   COIN_SHARE_BYTES,
   DIGEST_BYTES,
   decodeBlock,
@@ -18,7 +19,7 @@ export {
   transactionsIn,
   transactionsOf,
 } from './block.ts'
-export { type Coin, type CoinRule, type CoinShare, leaderOrder, publicCoin } from './coin.ts'
+export { type Coin, type CoinRule, type CoinShare, leaderOrder, publicCoin, type RoundCoin } from './coin.ts'
 export { COMMITTEE_SIZE_MAX, type Committee, committeeOf, memberCount } from './committee.ts'
 export { type MemberSizes, R2s } from './consensus.ts'
 export { Dag, Vertex } from './dag.ts'

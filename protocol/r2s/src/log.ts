@@ -1,26 +1,30 @@
 import { crc32 } from 'node:zlib'
 import { ByteReader, ByteWriter, DecodeError } from '@cumulus/bytes'
-import { type Block, type BlockRef, DIGEST_BYTES, decodeBlock, encodeBlock } from './block.ts'
+import { type Block, type BlockRef, COIN_BYTES, DIGEST_BYTES, decodeBlock, encodeBlock } from './block.ts'
+import type { RoundCoin } from './coin.ts'
 import type { Checkpoint } from './events.ts'
 
 /**
- * SPEC 2.10: the log of a member is a sequence of records, own blocks and accepted blocks of others in the order of the
- * effects that asked for them.
+ * SPEC 2.10: the log of a member is a sequence of records, own blocks, accepted blocks of others and coins in the order of
+ * the effects that asked for them.
  *
- *   length u32 | CRC-32 of the length u32 | CRC-32 of what follows u32 | kind u8: 1 checkpoint, 2 block | body, length - 1 bytes
+ *   length u32 | CRC-32 of the length u32 | CRC-32 of what follows u32 | kind u8: 1 checkpoint, 2 block, 3 coin | body, length - 1 bytes
  *
  *   checkpoint: round u32 | gcRound u32 | authorCount u8 | ejectedFrom u32 each, 0 if not |
  *               outputCount u32 | author u8, round u32, digest 32 each
+ *   coin:       round u32 | value 96
  *
  * Behind the last one there may be zeros: a length of 0 ends it.
  */
 export type LogRecord =
   | { readonly kind: 'checkpoint'; readonly checkpoint: Checkpoint }
   | { readonly kind: 'block'; readonly block: Block }
+  | { readonly kind: 'coin'; readonly coin: RoundCoin }
 
 export interface LogContents {
   readonly checkpoint: Checkpoint | null
   readonly blocks: readonly Block[]
+  readonly coins: readonly RoundCoin[]
   /** Cut the file here before writing on. */
   readonly validBytes: number
   /**
@@ -33,6 +37,7 @@ export interface LogContents {
 const RECORD_HEAD_BYTES = 12
 const KIND_CHECKPOINT = 1
 const KIND_BLOCK = 2
+const KIND_COIN = 3
 /** A block of 4 MiB and its header, or a checkpoint of 64 × 31 blocks. */
 const RECORD_BYTES_MAX = 5 * 2 ** 20
 /** What a disk writes as a whole or not at all. The log begins at a multiple of it in its file. */
@@ -41,15 +46,26 @@ const SECTOR_BYTES = 512
 const HOLE_BYTES_MIN = 16
 
 export function encodeLogRecord(record: LogRecord): Uint8Array {
-  const body = record.kind === 'block' ? encodeBlock(record.block) : encodeCheckpoint(record.checkpoint)
+  const { kind, body } = bodyOf(record)
   const bytes = new Uint8Array(RECORD_HEAD_BYTES + 1 + body.length)
-  bytes[RECORD_HEAD_BYTES] = record.kind === 'block' ? KIND_BLOCK : KIND_CHECKPOINT
+  bytes[RECORD_HEAD_BYTES] = kind
   bytes.set(body, RECORD_HEAD_BYTES + 1)
   const view = new DataView(bytes.buffer)
   view.setUint32(0, body.length + 1, true)
   view.setUint32(4, crc32(bytes.subarray(0, 4)), true)
   view.setUint32(8, crc32(bytes.subarray(RECORD_HEAD_BYTES)), true)
   return bytes
+}
+
+function bodyOf(record: LogRecord): { kind: number; body: Uint8Array } {
+  switch (record.kind) {
+    case 'checkpoint':
+      return { kind: KIND_CHECKPOINT, body: encodeCheckpoint(record.checkpoint) }
+    case 'block':
+      return { kind: KIND_BLOCK, body: encodeBlock(record.block) }
+    case 'coin':
+      return { kind: KIND_COIN, body: encodeCoin(record.coin) }
+  }
 }
 
 /**
@@ -59,14 +75,16 @@ export function encodeLogRecord(record: LogRecord): Uint8Array {
  */
 export function readLog(bytes: Uint8Array, durableBytes = bytes.length): LogContents {
   const blocks: Block[] = []
+  const coins: RoundCoin[] = []
   let checkpoint: Checkpoint | null = null
   let at = 0
-  const stop = (damage: LogContents['damage']): LogContents => ({ checkpoint, blocks, validBytes: at, damage })
+  const stop = (damage: LogContents['damage']): LogContents => ({ checkpoint, blocks, coins, validBytes: at, damage })
   for (let end = endOf(bytes, at); end !== undefined && end <= bytes.length; end = endOf(bytes, at)) {
     const record = bytes.subarray(at + RECORD_HEAD_BYTES, end)
     if (crc32(record) !== viewOf(bytes, at).getUint32(8, true)) break
     try {
       if (record[0] === KIND_BLOCK) blocks.push(decodeBlock(record.subarray(1)))
+      else if (record[0] === KIND_COIN) coins.push(decodeCoin(record.subarray(1)))
       else if (record[0] === KIND_CHECKPOINT) checkpoint = decodeCheckpoint(record.subarray(1))
       else return stop('corrupt')
     } catch (error) {
@@ -149,6 +167,17 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
   }
   reader.end()
   return { round, gcRound, output, ejectedFrom }
+}
+
+function encodeCoin({ round, value }: RoundCoin): Uint8Array {
+  return new ByteWriter(4 + COIN_BYTES).u32(round).bytes(value).finish()
+}
+
+function decodeCoin(bytes: Uint8Array): RoundCoin {
+  const reader = new ByteReader(bytes)
+  const coin = { round: reader.u32(), value: new Uint8Array(reader.bytes(COIN_BYTES)) }
+  reader.end()
+  return coin
 }
 
 function isZero(bytes: Uint8Array, start: number, end: number): boolean {

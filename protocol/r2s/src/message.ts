@@ -1,11 +1,14 @@
 import { ByteReader, ByteWriter, DecodeError } from '@cumulus/bytes'
-import { type Block, type BlockRef, DIGEST_BYTES, encodeBlock, readBlock } from './block.ts'
+import { type Block, type BlockRef, COIN_BYTES, DIGEST_BYTES, encodeBlock, readBlock } from './block.ts'
+import type { RoundCoin } from './coin.ts'
 
 /** Refs in one question, and blocks in one answer. */
 export const FETCH_REFS_MAX = 256
 export const REPLY_BLOCKS_MAX = 4096
+/** Coins in one question, and in one answer. */
+export const COINS_MAX = 64
 
-/** What members say to each other (SPEC 2.3, 2.10). The link tells who speaks. */
+/** What members say to each other (SPEC 2.3, 2.10, 3). The link tells who speaks. */
 export type Message =
   /** A new block of the speaker, or one it passes on. */
   | { readonly kind: 'block'; readonly block: Block }
@@ -18,6 +21,10 @@ export type Message =
   /** It lost its log: what is its newest block, and what is yours? */
   | { readonly kind: 'ask-newest' }
   | { readonly kind: 'newest'; readonly yours: Block | null; readonly mine: Block | null }
+  /** Wants the coins of these rounds, ascending. */
+  | { readonly kind: 'ask-coins'; readonly rounds: readonly number[] }
+  /** Those that are known of them, ascending. */
+  | { readonly kind: 'coins'; readonly coins: readonly RoundCoin[] }
 
 /*
  * kind u8, then
@@ -27,8 +34,10 @@ export type Message =
  *   4 hello      round u32
  *   5 ask-newest
  *   6 newest     flags u8: bit 0 yours, bit 1 mine | yours | mine
+ *   7 ask-coins  count u8, 1..64 | rounds u32
+ *   8 coins      count u8, 1..64 | round u32, value 96 each
  */
-const KINDS = ['block', 'fetch', 'blocks', 'hello', 'ask-newest', 'newest'] as const
+const KINDS = ['block', 'fetch', 'blocks', 'hello', 'ask-newest', 'newest', 'ask-coins', 'coins'] as const
 
 export function encodeMessage(message: Message): Uint8Array {
   const writer = new ByteWriter(1024).u8(KINDS.indexOf(message.kind) + 1)
@@ -55,6 +64,14 @@ export function encodeMessage(message: Message): Uint8Array {
       writer.u8((message.yours ? 1 : 0) | (message.mine ? 2 : 0))
       if (message.yours) writer.bytes(encodeBlock(message.yours))
       if (message.mine) writer.bytes(encodeBlock(message.mine))
+      break
+    case 'ask-coins':
+      writer.u8(message.rounds.length)
+      for (const round of message.rounds) writer.u32(round)
+      break
+    case 'coins':
+      writer.u8(message.coins.length)
+      for (const { round, value } of message.coins) writer.u32(round).bytes(value)
   }
   return writer.finish()
 }
@@ -104,4 +121,24 @@ const readers: Record<Message['kind'], (reader: ByteReader, size: number) => Mes
     const yours = flags & 1 ? readBlock(reader) : null
     return { kind: 'newest', yours, mine: flags & 2 ? readBlock(reader) : null }
   },
+  'ask-coins': (reader) => ({ kind: 'ask-coins', rounds: readAscending(reader).map(({ round }) => round) }),
+  coins: (reader) => ({
+    kind: 'coins',
+    // Not views: they are kept for thousands of rounds, and the bytes around them need not be.
+    coins: readAscending(reader, COIN_BYTES).map(({ round, rest }) => ({ round, value: new Uint8Array(rest) })),
+  }),
+}
+
+/** count u8 | round u32, rest each */
+function readAscending(reader: ByteReader, restBytes = 0): { round: number; rest: Uint8Array }[] {
+  const count = reader.u8()
+  if (count < 1 || count > COINS_MAX) throw new DecodeError(`${count} coins`, reader.offset - 1)
+  const items: { round: number; rest: Uint8Array }[] = []
+  for (let last = 0; items.length < count; ) {
+    const round = reader.u32()
+    if (round <= last) throw new DecodeError(`round ${round} after round ${last}`, reader.offset - 4)
+    items.push({ round, rest: reader.bytes(restBytes) })
+    last = round
+  }
+  return items
 }

@@ -1,5 +1,6 @@
 import { acceptAll } from './acceptance.ts'
 import type { Block } from './block.ts'
+import { forgetCoins } from './coin-asking.ts'
 import { COMMIT, type Wave } from './commit-rule.ts'
 import type { Vertex } from './dag.ts'
 import { DigestMap } from './digest-map.ts'
@@ -39,6 +40,7 @@ export function commitWave(m: MemberState, wave: Wave): void {
     }
   }
   m.coins.delete(wave.round)
+  forgetCoins(m)
   m.output = m.output.filter((ref) => ref.round > gcRound)
   const checkpoint = {
     round: wave.round + 1,
@@ -95,6 +97,7 @@ export function adopt(m: MemberState, checkpoint: Checkpoint, logged: readonly B
   m.citesUnclean = false
   m.rule.skipTo(checkpoint.round)
   for (const round of [...m.coins.keys()]) if (round < checkpoint.round) m.coins.delete(round)
+  forgetCoins(m)
   for (const ref of checkpoint.output) {
     const vertex = m.dag.find(ref)
     if (!vertex) {

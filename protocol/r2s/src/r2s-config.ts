@@ -1,5 +1,5 @@
 import type { Block } from './block.ts'
-import type { CoinRule } from './coin.ts'
+import type { CoinRule, RoundCoin } from './coin.ts'
 import type { Checkpoint } from './events.ts'
 import type { R2sParams } from './r2s-params.ts'
 
@@ -28,6 +28,11 @@ export type R2sStart = {
   readonly isSilenced?: boolean
 } & (
   | { readonly kind: 'fresh' }
-  | { readonly kind: 'log'; readonly checkpoint: Checkpoint | null; readonly blocks: Iterable<Block> }
+  | {
+      readonly kind: 'log'
+      readonly checkpoint: Checkpoint | null
+      readonly blocks: Iterable<Block>
+      readonly coins: Iterable<RoundCoin>
+    }
   | { readonly kind: 'lost' }
 )

@@ -39,6 +39,8 @@ export interface R2sParams {
   readonly stallMs: number
   /** The same soon after joining the order, where hardly anything can be checked in full. */
   readonly joinStallMs: number
+  /** After this long without a coin that others have built upon, they are asked for it. Its shares take less (SPEC 3). */
+  readonly coinAskMs: number
 }
 
 export function defaultR2sParams(size: number): R2sParams {
@@ -61,7 +63,16 @@ export function defaultR2sParams(size: number): R2sParams {
     slowAuthorShare: 0.3,
     stallMs: 10_000,
     joinStallMs: 250,
+    coinAskMs: 400,
   }
+}
+
+/** No block further above the last decided round is accepted, in multiples of `undecidedRoundsStop`. */
+export const ACCEPTED_STOPS = 4
+
+/** Decided rounds whose coins are kept: nobody asks for older ones (SPEC 3). */
+export function keptCoins({ undecidedRoundsStop, gcDepthRounds }: R2sParams): number {
+  return ACCEPTED_STOPS * undecidedRoundsStop + gcDepthRounds
 }
 
 /** @throws RangeError where the numbers cannot work together */

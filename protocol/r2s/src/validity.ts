@@ -25,6 +25,7 @@ export type RefusalCode =
   | 'EXPOSED_PARENT'
   | 'INVALID_PARENT'
   | 'TOO_MANY_ANSWERS'
+  | 'BAD_COIN'
   /** More blocks to judge than a member is given time for. An honest one may be told so once after a long outage. */
   | 'TOO_MANY_BLOCKS'
 

@@ -185,7 +185,7 @@ describe('a member', () => {
     const log = readLog(Buffer.concat(records))
     assert.equal(log.damage, 'none')
     const core = new R2s(configOf(0, 4))
-    const effects = core.start({ kind: 'log', checkpoint: log.checkpoint, blocks: log.blocks }, 300)
+    const effects = core.start({ kind: 'log', ...log }, 300)
     assert.equal(core.lastOwnRound, network.members[0]!.lastOwnRound)
     const told = effects.flatMap((effect) => (effect.kind === 'commit' ? [effect.commit] : []))
     const order = (commits: readonly Commit[]): string[] =>

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import {
   type Block,
   type BlockRef,
+  COIN_BYTES,
   decodeBlock,
   decodeHeader,
   encodeBlock,
@@ -11,7 +12,14 @@ import {
   type Header,
   sealBlock,
 } from '../src/block.ts'
-import { decodeMessage, encodeMessage, FETCH_REFS_MAX, type Message, REPLY_BLOCKS_MAX } from '../src/message.ts'
+import {
+  COINS_MAX,
+  decodeMessage,
+  encodeMessage,
+  FETCH_REFS_MAX,
+  type Message,
+  REPLY_BLOCKS_MAX,
+} from '../src/message.ts'
 import { HEADER_BYTES_MAX, PAYLOAD_BYTES_LIMIT } from '../src/r2s-params.ts'
 import { LoneMember } from './lone-member.ts'
 
@@ -21,6 +29,10 @@ const MALFORMED = { code: 'MALFORMED' }
 const bytesOf = (length: number): fc.Arbitrary<Uint8Array> => fc.uint8Array({ minLength: length, maxLength: length })
 const u32 = fc.nat(2 ** 32 - 1)
 const ref: fc.Arbitrary<BlockRef> = fc.record({ author: fc.nat(SIZE - 1), round: u32, digest: bytesOf(32) })
+
+const ascending: fc.Arbitrary<number[]> = fc
+  .uniqueArray(fc.integer({ min: 1, max: 2 ** 32 - 1 }), { minLength: 1, maxLength: COINS_MAX })
+  .map((rounds) => rounds.sort((a, b) => a - b))
 
 const header: fc.Arbitrary<Omit<Header, 'payloadHash' | 'payloadBytes'>> = fc
   .record({
@@ -80,6 +92,10 @@ const message: fc.Arbitrary<Message> = fc.oneof(
   u32.map((round): Message => ({ kind: 'hello', round })),
   fc.constant<Message>({ kind: 'ask-newest' }),
   fc.tuple(fc.option(block), fc.option(block)).map(([yours, mine]): Message => ({ kind: 'newest', yours, mine })),
+  ascending.map((rounds): Message => ({ kind: 'ask-coins', rounds })),
+  fc
+    .tuple(ascending, bytesOf(COIN_BYTES))
+    .map(([rounds, value]): Message => ({ kind: 'coins', coins: rounds.map((round) => ({ round, value })) })),
 )
 
 /** Buffers and arrays alike. */
@@ -112,6 +128,8 @@ function oneOfEach(): Message[] {
     { kind: 'hello', round: 77 },
     { kind: 'ask-newest' },
     { kind: 'newest', yours: full, mine: member.sealed(2) },
+    { kind: 'ask-coins', rounds: [3, 9] },
+    { kind: 'coins', coins: [3, 9].map((round) => ({ round, value: new Uint8Array(COIN_BYTES).fill(round) })) },
   ]
 }
 
@@ -156,7 +174,7 @@ describe('a message', () => {
   }
 
   it('of an unknown kind is refused', () => {
-    for (const kind of [0, 7, 255]) assert.throws(() => decodeMessage(Uint8Array.of(kind), SIZE), MALFORMED)
+    for (const kind of [0, 9, 255]) assert.throws(() => decodeMessage(Uint8Array.of(kind), SIZE), MALFORMED)
   })
 })
 
@@ -177,6 +195,37 @@ describe('a question for blocks', () => {
     for (const size of [0, 3, 5, 31]) {
       assert.throws(() => decodeMessage(fetch(1, 0, new Array<number>(size).fill(0)), SIZE), MALFORMED)
     }
+  })
+})
+
+describe('a question for coins, and an answer', () => {
+  const both = (rounds: number[]): Message[] => [
+    { kind: 'ask-coins', rounds },
+    { kind: 'coins', coins: rounds.map((round) => ({ round, value: new Uint8Array(COIN_BYTES) })) },
+  ]
+
+  it('has 1 to 64 rounds', () => {
+    for (const count of [1, COINS_MAX]) {
+      const rounds = Array.from({ length: count }, (_, i) => i + 1)
+      for (const one of both(rounds)) assert.equal(decodeMessage(encodeMessage(one), SIZE).kind, one.kind)
+    }
+    const more = Array.from({ length: COINS_MAX + 1 }, (_, i) => i + 1)
+    for (const rounds of [[], more]) {
+      for (const one of both(rounds)) assert.throws(() => decodeMessage(encodeMessage(one), SIZE), MALFORMED)
+    }
+  })
+
+  it('names each round once, ascending, and none before the first', () => {
+    for (const rounds of [[0], [2, 2], [3, 2]]) {
+      for (const one of both(rounds)) assert.throws(() => decodeMessage(encodeMessage(one), SIZE), MALFORMED)
+    }
+  })
+
+  it('does not keep the bytes it came in', () => {
+    const bytes = Buffer.from(encodeMessage(both([4])[1]!)) // whose slices would be views
+    const message = decodeMessage(bytes, SIZE)
+    bytes.fill(9)
+    assert.ok(message.kind === 'coins' && message.coins[0]!.value.every((byte) => byte === 0))
   })
 })
 

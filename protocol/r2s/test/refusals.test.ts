@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { type Block, type Evidence, type Header, refOf } from '../src/block.ts'
+import { type Block, COIN_BYTES, type Evidence, type Header, refOf } from '../src/block.ts'
 import type { R2sEffect } from '../src/events.ts'
 import { REPLY_BLOCKS_MAX } from '../src/message.ts'
 import type { RefusalCode } from '../src/validity.ts'
@@ -47,6 +47,22 @@ function fourthRound(coinShare: Uint8Array | null): R2sEffect[] {
   return effects
 }
 
+/** Five rounds of four members, and nobody tells member 0 the coin of the first; then somebody shows one that is none. */
+function wrongCoin(): R2sEffect[] {
+  const member = new LoneMember(4, { coinAskMs: 0 }, THRESHOLD_COIN)
+  let parents: Block[] = []
+  for (let round = 1; round <= 5; round++) {
+    const coinShare = round > 3 ? WELL_FORMED_SHARE : null
+    parents = [1, 2, 3].map((author) => {
+      return round === 1 ? member.sealed(author) : member.child(author, parents, { coinShare })
+    })
+    member.receive(...parents)
+  }
+  const shown = member.hear({ kind: 'coins', coins: [{ round: 1, value: new Uint8Array(COIN_BYTES) }] }, 2)
+  assert.deepEqual(refusals(shown), [])
+  return member.core.step({ kind: 'coin-verified', round: 1, isRight: false, nowMs: member.nowMs })
+}
+
 function evidenceOf(member: LoneMember, change: Partial<Evidence>): Evidence {
   const [first, second] = [member.sealed(3), member.sealed(3, { tsMs: 1001 })]
   return {
@@ -86,7 +102,7 @@ const CASES: Record<RefusalCode, readonly Case[]> = {
     ...[
       new Uint8Array(0),
       Uint8Array.of(0),
-      Uint8Array.of(7),
+      Uint8Array.of(9),
       Uint8Array.of(1, 0, 0),
       new Uint8Array(5000).fill(2),
     ].map(
@@ -268,6 +284,7 @@ const CASES: Record<RefusalCode, readonly Case[]> = {
     ['a child after its refused parent', () => invalidParent(false)],
     ['a child that waited for it', () => invalidParent(true)],
   ],
+  BAD_COIN: [['a coin that its committee never made', wrongCoin]],
   TOO_MANY_ANSWERS: [
     [
       'a block more than an answer may have',

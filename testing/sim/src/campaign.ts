@@ -88,6 +88,7 @@ function drawTwins(seed: number, size: number, members: number): Scenario {
     shareless: null,
     starvesLeaders: false,
     pressureChance: 0,
+    impatient: false,
     gcDepth: 64,
     parkedMax: 64,
     replyBytesMax: 2 ** 22,

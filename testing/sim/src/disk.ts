@@ -61,14 +61,15 @@ export class Disk {
     // The note of how much is durable is written after it: the newest one may be lost as well.
     const log = readLog(bytes, random.chance(0.5) ? durableBytes : 0)
     if (log.damage === 'corrupt') throw new Error('a crash was taken for a broken disk')
-    if (log.blocks.length + (log.checkpoint ? 1 : 0) < this.#records.length) throw new Error('the log lost a record')
+    if (log.blocks.length + log.coins.length + (log.checkpoint ? 1 : 0) < this.#records.length)
+      throw new Error('the log lost a record')
     // The holes were where the record has zeros: it is whole. Whoever has read it builds on it, so it stays.
     if (this.#torn && log.validBytes > wholeBytes) {
       this.#records.push(this.#torn)
       this.#torn = null
       this.sync(this.length)
     }
-    return { kind: 'log', checkpoint: log.checkpoint, blocks: log.blocks }
+    return { kind: 'log', checkpoint: log.checkpoint, blocks: log.blocks, coins: log.coins }
   }
 
   /** As `load`, but one bit of what was durable has changed. A reader that does not notice is found out here. */
@@ -115,9 +116,11 @@ function leftOf(record: Uint8Array, offset: number, random: Random): Uint8Array 
 function contents(records: readonly LogRecord[]): FromLog {
   let checkpoint: Checkpoint | null = null
   const blocks = []
+  const coins = []
   for (const record of records) {
     if (record.kind === 'block') blocks.push(record.block)
+    else if (record.kind === 'coin') coins.push(record.coin)
     else checkpoint = record.checkpoint
   }
-  return { kind: 'log', checkpoint, blocks }
+  return { kind: 'log', checkpoint, blocks, coins }
 }

@@ -53,6 +53,7 @@ function plansBelow(plan: Plan): Plan[] {
     { compactions: false },
     { idle: false },
     { pressureChance: 0 },
+    { impatient: false },
     { shareless: null },
     { coin: 'threshold' },
     { gcDepth: 64 },

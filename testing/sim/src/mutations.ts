@@ -81,6 +81,18 @@ export const MUTATIONS = {
     find: 'if (vertex.author === m.config.member) {',
     replace: 'if (vertex.block === null) {',
   },
+  /** Whoever missed a share that it needs waits for it for ever. */
+  'coin not asked for': {
+    file: 'protocol/r2s/src/coin-asking.ts',
+    find: "send(m, peer, { kind: 'ask-coins', rounds })",
+    replace: '',
+  },
+  /** A coin is whatever somebody says it is. */
+  'coin not verified': {
+    file: 'protocol/r2s/src/coin-asking.ts',
+    find: 'if (isRight) {',
+    replace: 'if (shown) {',
+  },
   /** The sum of votes is believed as it is. */
   'certificate not verified': {
     file: 'protocol/certificate/src/vote-collector.ts',

@@ -92,6 +92,8 @@ export interface Plan {
   readonly faults: readonly Fault[]
   readonly partitions: readonly Partition[]
   readonly restarts: readonly Restart[]
+  /** Members ask for a coin as soon as others have built upon its shares. */
+  readonly impatient: boolean
   /** When the network becomes calm and everybody honest is up. */
   readonly chaosMs: number
 }
@@ -149,6 +151,7 @@ export function drawPlan(seed: number, size: number): Plan {
       downMs: random.chance(0.8) ? random.between(1, 60) : random.between(60, 250),
     })),
     chaosMs,
+    impatient: random.chance(0.3),
   }
 }
 

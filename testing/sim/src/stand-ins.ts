@@ -1,7 +1,7 @@
 import { ByteWriter, concatBytes, equalBytes, utf8Encode } from '@cumulus/bytes'
 import type { BlsScheme } from '@cumulus/certificate'
 import { sha256 } from '@cumulus/hash'
-import { COIN_SHARE_BYTES, type Coin, type CoinShare, SIGNATURE_BYTES } from '@cumulus/r2s'
+import { COIN_BYTES, COIN_SHARE_BYTES, type Coin, type CoinShare, SIGNATURE_BYTES } from '@cumulus/r2s'
 
 /**
  * Stand-ins for Ed25519 and threshold BLS: far cheaper, and worth nothing outside a simulation, where nobody tries to
@@ -94,7 +94,17 @@ export class StandInCoin implements Coin {
   ): { readonly value: Uint8Array } | { readonly badShares: readonly number[] } {
     const bad = shares.filter(({ author, share }) => !equalBytes(share, shareOf(author, round)))
     if (bad.length > 0) return { badShares: bad.map(({ author }) => author) }
-    return { value: sha256(concatBytes(this.#seed, new ByteWriter(16).u32(round).finish())) }
+    return { value: this.#value(round) }
+  }
+
+  verify(round: number, value: Uint8Array): boolean {
+    return equalBytes(value, this.#value(round))
+  }
+
+  #value(round: number): Uint8Array {
+    const value = new Uint8Array(COIN_BYTES)
+    value.set(sha256(concatBytes(this.#seed, new ByteWriter(16).u32(round).finish())))
+    return value
   }
 }
 

@@ -1,5 +1,6 @@
 import {
   type Block,
+  COIN_BYTES,
   type CoinRule,
   type Commit,
   checkR2sParams,
@@ -330,6 +331,9 @@ export class World {
           persona.disk.append({ kind: 'block', block: effect.block })
           persona.notary.accepted(effect.block)
           break
+        case 'store-coin':
+          persona.disk.append({ kind: 'coin', coin: effect.coin })
+          break
         case 'persist':
           this.#persist(persona, effect.block)
           break
@@ -348,6 +352,12 @@ export class World {
           const badShares = 'badShares' in sum ? sum.badShares : []
           const { round } = effect
           this.#later(persona, 0, () => this.#step(persona, { kind: 'coin', round, value, badShares, nowMs: 0 }))
+          break
+        }
+        case 'verify-coin': {
+          const { round } = effect
+          const isRight = persona.coin.verify(round, effect.value)
+          this.#later(persona, 0, () => this.#step(persona, { kind: 'coin-verified', round, isRight, nowMs: 0 }))
           break
         }
         case 'commit':
@@ -401,7 +411,8 @@ export class World {
       }
     }
     const { compactions, pressureChance } = this.plan
-    const mustRotate = persona.disk.length > ROTATE_FACTOR * persona.core.sizes.blocks + ROTATE_RECORDS
+    const { blocks, knownCoins } = persona.core.sizes
+    const mustRotate = persona.disk.length > ROTATE_FACTOR * (blocks + knownCoins) + ROTATE_RECORDS
     if (mustRotate || (compactions && this.#random.chance(0.05))) this.#later(persona, 0, () => this.#compact(persona))
     if (pressureChance > 0 && this.#random.chance(pressureChance)) {
       persona.pressed = !persona.pressed
@@ -475,6 +486,7 @@ export class World {
     )
     disk.replace([
       { kind: 'checkpoint', checkpoint: core.checkpoint() },
+      ...core.coins().map((coin) => ({ kind: 'coin' as const, coin })),
       ...core.window().map((block) => ({ kind: 'block' as const, block })),
       ...unsent,
     ])
@@ -556,7 +568,13 @@ export class World {
       if (this.checker.isHonest(persona.member)) this.#shown(persona, message.block)
     }
     if (!(persona.reach & (1 << to))) return
-    if (persona.kinds.has('withholder') && message.kind === 'blocks' && this.#random.chance(0.5)) return
+    if (persona.kinds.has('withholder') && ANSWERS.has(message.kind) && this.#random.chance(0.5)) return
+    if (persona.kinds.has('bad-share') && message.kind === 'coins') {
+      message = {
+        kind: 'coins',
+        coins: message.coins.map(({ round }) => ({ round, value: this.#random.bytes(COIN_BYTES) })),
+      }
+    }
     if (this.#starver && this.#nowMs < this.plan.chaosMs) {
       if (this.#starver.holds(message, () => this.#deliver(persona, to, message))) return
     }
@@ -690,6 +708,8 @@ export class World {
   }
 }
 
+const ANSWERS: ReadonlySet<Message['kind']> = new Set(['blocks', 'coins'])
+
 /** Traitors of these kinds also lie about headers. */
 const VOTE_SPLITTERS: ReadonlySet<FaultKind> = new Set(['equivocator', 'garbage', 'bad-share', 'twin'])
 
@@ -728,6 +748,7 @@ function paramsOf(plan: Plan): R2sParams {
     replyBytesMax: plan.replyBytesMax,
     stallMs: 2000,
     joinStallMs: 4 * MEAN_DELAY_MS,
+    coinAskMs: plan.impatient ? 0 : 10 * MEAN_DELAY_MS,
   }
 }
 
@@ -745,9 +766,21 @@ function boundsOf({ size, gcDepth, parkedMax }: Plan): SizeBounds {
   const rounds = gcDepth + UNDECIDED_MAX
   const blocks = 2 * size * rounds
   const parked = 2 * size * parkedMax
-  const sizes = { blocks, parked, wanted: parked * 2 * size, refused: 4096, coins: rounds, output: blocks }
-  return { ...sizes, logRecords: (ROTATE_FACTOR + 1) * blocks + ROTATE_RECORDS }
+  const sizes = {
+    blocks,
+    parked,
+    wanted: parked * 2 * size,
+    refused: 4096,
+    coins: rounds,
+    knownCoins: KNOWN_MAX,
+    shownCoins: rounds,
+    output: blocks,
+  }
+  return { ...sizes, logRecords: (ROTATE_FACTOR + 1) * (blocks + KNOWN_MAX) + ROTATE_RECORDS }
 }
+
+/** Rounds of the longest run. */
+const KNOWN_MAX = 1024
 
 /** Rounds that may be undecided in the short time that a run takes. */
 const UNDECIDED_MAX = 128

@@ -20,6 +20,8 @@ const CONTROLS: Record<
   'no inquiry after loss': { twins: null, seedsMax: 300 },
   'given up, not cited': { size: 7, twins: null, seedsMax: 300 },
   'given up, not returned': { twins: null, from: 1_400, seedsMax: 300 },
+  'coin not asked for': { twins: null, from: 230_900, seedsMax: 60 },
+  'coin not verified': { size: 7, twins: null, seedsMax: 300 },
   'certificate not verified': { twins: null, seedsMax: 100 },
   'certificate without quorum': { twins: null, seedsMax: 100 },
 }

@@ -28,6 +28,7 @@ function committed(size: number, change: Partial<Plan>): number {
       compactions: false,
       idle: false,
       pressureChance: 0,
+      impatient: false,
       faults: [],
       partitions: [],
       restarts: [],

@@ -13,6 +13,8 @@ export interface CoinKeeper {
     round: number,
     shares: readonly CoinShare[],
   ): Promise<{ readonly value: Uint8Array } | { readonly badShares: readonly number[] }>
+  /** Whether `value` is coin(round). */
+  verify(round: number, value: Uint8Array): Promise<boolean>
   close(): Promise<void>
 }
 
@@ -23,6 +25,7 @@ export function publicCoinKeeper(seed: Uint8Array): CoinKeeper {
     mode: 'public: everybody knows the order of leaders and all randomness in advance',
     share: async () => null,
     combine: async () => ({ badShares: [] }),
+    verify: async () => false,
     close: async () => {},
   }
 }

@@ -144,6 +144,12 @@ export function createConsensusMetrics(metrics: Metrics, read: () => ConsensusGa
       labelNames: ['member'],
       registers,
     }),
+    shownCoins: new Counter({
+      name: 'cumulus_consensus_shown_coins_total',
+      help: 'Coins that this member asked for and others showed, by what they turned out to be',
+      labelNames: ['result'],
+      registers,
+    }),
     evidence: new Counter({
       name: 'cumulus_consensus_evidence_total',
       help: 'Members of whom evidence was found',

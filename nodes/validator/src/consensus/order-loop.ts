@@ -132,7 +132,7 @@ export class OrderLoop {
     const own = this.#lastOwnBlock
     // However long ago: nothing at or below its round may be signed again.
     if (own && own.header.round <= checkpoint.gcRound) blocks.unshift(own)
-    await this.#components.wal.rotate(checkpoint, blocks, height)
+    await this.#components.wal.rotate({ checkpoint, coins: this.core.coins(), blocks }, height)
   }
 
   #pump(): void {
@@ -155,6 +155,9 @@ export class OrderLoop {
           wal.append({ kind: 'block', block: effect.block })
           hooks.accepted(effect.block)
           break
+        case 'store-coin':
+          wal.append({ kind: 'coin', coin: effect.coin })
+          break
         case 'persist':
           this.#persist(effect.block)
           break
@@ -169,6 +172,9 @@ export class OrderLoop {
           break
         case 'combine':
           void this.#combine(effect)
+          break
+        case 'verify-coin':
+          void this.#verifyCoin(effect)
           break
         case 'commit':
           hooks.committed(effect.commit)
@@ -273,6 +279,17 @@ export class OrderLoop {
       this.step({ kind: 'coin', round, value, badShares })
     } catch (cause) {
       this.#fail('BAD_KEY', 'the coin cannot be computed', { round }, cause)
+    }
+  }
+
+  async #verifyCoin({ round, value }: R2sEffect & { kind: 'verify-coin' }): Promise<void> {
+    const { coin, metrics } = this.#components
+    try {
+      const isRight = await coin.verify(round, value)
+      metrics.shownCoins.inc({ result: isRight ? 'right' : 'wrong' })
+      this.step({ kind: 'coin-verified', round, isRight })
+    } catch (cause) {
+      this.#fail('BAD_KEY', 'a coin cannot be verified', { round }, cause)
     }
   }
 

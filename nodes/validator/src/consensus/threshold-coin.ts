@@ -66,6 +66,12 @@ export class ThresholdCoin implements CoinKeeper {
     return answer.value ? { value: answer.value } : { badShares: answer.badShares }
   }
 
+  async verify(round: number, value: Uint8Array): Promise<boolean> {
+    const answer = await this.#ask({ kind: 'verify', round, value: value.slice() })
+    if (answer.kind !== 'verified') throw new Error('the thread of the coin answers something else')
+    return answer.isRight
+  }
+
   async close(): Promise<void> {
     await endThread(this.#worker, 'stop' satisfies CoinQuestion | 'stop')
   }

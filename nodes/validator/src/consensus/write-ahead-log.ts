@@ -2,7 +2,7 @@ import { constants } from 'node:fs'
 import { type FileHandle, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { bytesToHex, concatBytes } from '@cumulus/bytes'
-import { type Block, type Checkpoint, encodeLogRecord, type LogRecord } from '@cumulus/r2s'
+import { type Block, type Checkpoint, encodeLogRecord, type LogRecord, type RoundCoin } from '@cumulus/r2s'
 import { ConsensusError } from './consensus-error.ts'
 import {
   decodeLogFile,
@@ -26,10 +26,18 @@ export type FoundLog =
       readonly kind: 'log'
       readonly checkpoint: Checkpoint | null
       readonly blocks: readonly Block[]
+      readonly coins: readonly RoundCoin[]
       /** Height of the chain when all commits before the log's beginning had been executed. */
       readonly height: bigint
       readonly damage: 'none' | 'torn'
     }
+
+/** What a log that is begun anew takes over. */
+export interface LogStart {
+  readonly checkpoint: Checkpoint
+  readonly coins: readonly RoundCoin[]
+  readonly blocks: readonly Block[]
+}
 
 export const LOG_FILE = 'wal.log'
 /** There while it is not known what this member signed before it lost its log. */
@@ -199,11 +207,12 @@ export class WriteAheadLog {
   /**
    * Begins the log anew. No own block may be on its way to the disk.
    *
+   * @param start blocks: the window above the checkpoint, parents first, and the last own block
    * @param height of the chain, with all commits before the checkpoint executed and stored
-   * @param blocks the window above the checkpoint, parents first, and the last own block
    */
-  rotate(checkpoint: Checkpoint, blocks: readonly Block[], height: bigint): Promise<void> {
+  rotate({ checkpoint, coins, blocks }: LogStart, height: bigint): Promise<void> {
     const records: LogRecord[] = [{ kind: 'checkpoint', checkpoint }]
+    for (const coin of coins) records.push({ kind: 'coin', coin })
     for (const block of blocks) records.push({ kind: 'block', block })
     const encoded = records.map(encodeLogRecord)
     this.#take() // all of it is in the window, or below it
