@@ -68,6 +68,19 @@ describe('the threshold coin', () => {
     assert.ok('value' in (await coin.combine(1, await sharesOf(1, 0, 1, 2))))
   })
 
+  it('is known by sight: its value, and nothing else, verifies', async () => {
+    const coin = coinOf(3, null)
+    const shares = await sharesOf(9, 0, 1, 2)
+    const sum = await coin.combine(9, shares)
+    const value = 'value' in sum ? sum.value : assert.fail('no value')
+    assert.equal(await coin.verify(9, value), true)
+    assert.equal(await coin.verify(10, value), false, 'of another round')
+    const other = value.with(95, value[95]! ^ 1)
+    for (const wrong of [other, shares[0]!.share, new Uint8Array(96), value.subarray(1), new Uint8Array(0)]) {
+      assert.equal(await coin.verify(9, wrong), false)
+    }
+  })
+
   it('fails for whoever waits, and from then on, when its thread ends', async () => {
     const coin = coinOf(0)
     await coin.share(1)
