@@ -62,9 +62,11 @@ export function collectGarbage(m: MemberState, gcRound: number): void {
   for (const vertex of m.dag.prune(gcRound)) {
     if (vertex.output || vertex.block === null) continue
     if (vertex.hasContent) m.contentCount--
-    if (vertex.author === m.config.member) {
-      giveBack(m, { payload: vertex.block.payload, txCount: vertex.block.header.txCount })
-    }
+    if (vertex.author !== m.config.member) continue
+    const { payload, header } = vertex.block
+    giveBack(m, { payload, txCount: header.txCount })
+    // Perhaps nobody else has seen both.
+    if (header.evidence && m.ejectedFrom[header.evidence.author] === null) m.evidence.push(header.evidence)
   }
   abandonUnbuildable(m)
   for (const ref of [...m.invalid.values()]) if (ref.round <= gcRound) m.invalid.delete(ref.digest)

@@ -11,8 +11,10 @@ const LATE = 6
 function working(last: number) {
   const lone = new LoneMember(7)
   const own: Block[] = []
+  let asked = 0
   const perform = (effects: readonly R2sEffect[]): void => {
     for (const effect of effects) {
+      if (effect.kind === 'propose') asked = effect.round
       if (effect.kind === 'propose' && effect.round <= last) propose(effect.round)
       if (effect.kind !== 'persist') continue
       own.push(effect.block)
@@ -35,7 +37,7 @@ function working(last: number) {
     return header.parents.filter(({ author }) => author === LATE)
   }
   propose(1)
-  return { lone, own, receive, cited }
+  return { lone, own, receive, cited, proposeNext: () => propose(asked) }
 }
 
 describe('a chain of blocks that its author has given up', () => {
@@ -70,6 +72,26 @@ describe('a chain of blocks that its author has given up', () => {
     const { receive, cited, old, anew } = chains()
     receive(...old, anew[1]!)
     assert.deepEqual(cited(), [refOf(old[1]!)])
+  })
+})
+
+describe('evidence in a block that is in no commit', () => {
+  it('is in a later one of the same author', () => {
+    const { lone, own, receive, proposeNext } = working(2)
+    const twins = [lone.sealed(LATE), lone.sealed(LATE, { tsMs: 1001 })]
+    let round = CROWD.map((author) => lone.sealed(author))
+    receive(...twins, ...round)
+    const { evidence } = own[1]!.header
+    assert.equal(evidence?.author, LATE)
+    // Nobody cites it.
+    while (own[1]!.header.round > lone.core.gcRound) {
+      const before = round
+      round = CROWD.map((author) => lone.child(author, before))
+      receive(...round)
+    }
+    proposeNext()
+    assert.ok(own[2]!.header.round > own[1]!.header.round + 1)
+    assert.deepEqual(own[2]!.header.evidence, evidence)
   })
 })
 
