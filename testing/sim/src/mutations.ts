@@ -78,8 +78,8 @@ export const MUTATIONS = {
   /** What will never be in the order is forgotten. */
   'given up, not returned': {
     file: 'protocol/r2s/src/output.ts',
-    find: 'if (vertex.author === m.config.member) {',
-    replace: 'if (vertex.block === null) {',
+    find: 'giveBack(m, { payload, txCount: header.txCount })',
+    replace: '',
   },
   /** Whoever missed a share that it needs waits for it for ever. */
   'coin not asked for': {
