@@ -1,4 +1,5 @@
 import type { RoundCoin } from './coin.ts'
+import { combine } from './coin-shares.ts'
 import { mayServe } from './fetching.ts'
 import { isPeer, type MemberState, refuse, send } from './member-state.ts'
 import { COINS_MAX } from './message.ts'
@@ -24,7 +25,10 @@ export function askForCoins(m: MemberState): void {
   m.coinAskAtMs = m.nowMs + Math.max(coinAskMs, fetchRetryMs)
   const rounds: number[] = []
   for (let round = lacking; rounds.length < COINS_MAX && isBuiltUpon(m, round); round++) {
-    if (!m.rule.isRevealed(round) && !m.shownCoins.has(round)) rounds.push(round)
+    const state = m.coins.get(round)
+    if (state) combine(m, round, state, true)
+    // What is being summed or verified will be known soon.
+    if (!m.rule.isRevealed(round) && !m.shownCoins.has(round) && !state?.asked) rounds.push(round)
   }
   m.coinAnswerers = 0
   if (rounds.length === 0) return
@@ -66,21 +70,39 @@ export function coinsShown(m: MemberState, from: number, coins: readonly RoundCo
   for (const { round, value } of coins.slice(0, COINS_MAX)) {
     if (m.rule.isRevealed(round) || m.shownCoins.has(round) || !isBuiltUpon(m, round)) continue
     m.shownCoins.set(round, { from, value })
+  }
+  verifyNext(m)
+}
+
+/** One after the other: then a lie costs one check. */
+function verifyNext(m: MemberState): void {
+  if (m.verifyingRound !== null) return
+  for (const [round, { value }] of m.shownCoins) {
+    if (m.rule.isRevealed(round)) {
+      m.shownCoins.delete(round)
+      continue
+    }
+    m.verifyingRound = round
     m.effects.push({ kind: 'verify-coin', round, value })
+    return
   }
 }
 
-/** Whoever shows a coin that is none is not asked again. */
+/** Whoever shows a coin that is none is not heard any more, nor asked. */
 export function coinVerified(m: MemberState, round: number, isRight: boolean): void {
   const shown = m.shownCoins.get(round)
-  if (!shown) return
+  if (!shown || m.verifyingRound !== round) return
+  m.verifyingRound = null
   m.shownCoins.delete(round)
-  if (isRight) {
-    learnCoin(m, round, shown.value)
-    return
-  }
-  refuse(m, shown.from, 'BAD_COIN')
-  m.coinLiars |= 1 << shown.from
+  if (isRight) learnCoin(m, round, shown.value)
+  else distrust(m, shown.from)
+  verifyNext(m)
+}
+
+function distrust(m: MemberState, liar: number): void {
+  refuse(m, liar, 'BAD_COIN')
+  m.coinLiars |= 1 << liar
+  for (const [round, { from }] of m.shownCoins) if (from === liar) m.shownCoins.delete(round)
   m.coinAskAtMs = Math.min(m.coinAskAtMs, m.nowMs)
 }
 

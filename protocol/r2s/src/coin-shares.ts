@@ -1,7 +1,7 @@
 import type { Header } from './block.ts'
 import { publicCoin } from './coin.ts'
 import { learnCoin } from './coin-asking.ts'
-import { memberCount } from './committee.ts'
+import { memberCount, membersIn } from './committee.ts'
 import type { CoinState, MemberState } from './member-state.ts'
 
 export function collectShare(m: MemberState, { round, author, coinShare }: Header): void {
@@ -23,16 +23,31 @@ export function collectShare(m: MemberState, { round, author, coinShare }: Heade
   combine(m, coinRound, state)
 }
 
-/** The threshold is all that is asked for: shares are unique, so whichever come first give the same value. */
-export function combine(m: MemberState, round: number, state: CoinState): void {
+/**
+ * The threshold is all that is asked for: shares are unique, so whichever come first give the same value. A share of somebody who signed a
+ * bad one before, and so costs a second sum, is taken when nothing better will come.
+ *
+ * @param isOverdue nothing has come for long
+ */
+export function combine(m: MemberState, round: number, state: CoinState, isOverdue = false): void {
+  if (state.asked) return
+  const { coinThreshold } = m.committee
   const usable = state.have & ~state.bad
-  if (state.asked || memberCount(usable) < m.committee.coinThreshold) return
-  const shares = []
-  for (let author = 0; shares.length < m.committee.coinThreshold; author++) {
-    if (usable & (1 << author)) shares.push({ author, share: state.shares[author]! })
-  }
+  const trusted = usable & ~m.badSharers
+  const isAllThere = (holdersOf(m) & ~m.badSharers & ~state.have) === 0
+  if (memberCount(trusted) < coinThreshold && !isOverdue && !isAllThere) return
+  if (memberCount(usable) < coinThreshold) return
+  const authors = [...membersIn(trusted), ...membersIn(usable & m.badSharers)].slice(0, coinThreshold)
   state.asked = true
-  m.effects.push({ kind: 'combine', round, shares })
+  m.effects.push({
+    kind: 'combine',
+    round,
+    shares: authors.map((author) => ({ author, share: state.shares[author]! })),
+  })
+}
+
+function holdersOf({ config: { coin } }: MemberState): number {
+  return coin.mode === 'threshold' ? coin.holders : 0
 }
 
 export function coinArrived(
@@ -47,7 +62,10 @@ export function coinArrived(
     learnCoin(m, round, value)
     return
   }
-  for (const author of badShares) state.bad |= 1 << author
+  for (const author of badShares) {
+    state.bad |= 1 << author
+    m.badSharers |= 1 << author
+  }
   if (badShares.length > 0) m.effects.push({ kind: 'bad-shares', round, authors: badShares })
   state.asked = false
   if (badShares.length > 0) combine(m, round, state)

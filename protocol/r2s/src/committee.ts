@@ -25,6 +25,13 @@ export function committeeOf(size: number): Committee {
   return { size, faultCount, quorum, coinThreshold: 2 * faultCount + 1 }
 }
 
+/** The members that a mask names, ascending. */
+export function membersIn(mask: number): number[] {
+  const members: number[] = []
+  for (let member = 0; member < COMMITTEE_SIZE_MAX; member++) if (mask & (1 << member)) members.push(member)
+  return members
+}
+
 /** How many members a mask names. */
 export function memberCount(mask: number): number {
   mask -= (mask >>> 1) & 0x5555_5555

@@ -64,16 +64,18 @@ export class MemberState {
   readonly coins = new Map<number, CoinState>()
   /** Values, of decided rounds too: others may ask for them (SPEC 3). */
   readonly knownCoins = new Map<number, Uint8Array>()
-  /** Values that others showed, until they are verified. */
+  /** Values that others showed, until they are verified, and the round of the one that is being verified. */
   readonly shownCoins = new Map<number, { readonly from: number; readonly value: Uint8Array }>()
+  verifyingRound: number | null = null
   /** All coins below are known, or their rounds decided. */
   unknownCoinRound = 1
   /** The first round whose coin is overdue, and when to ask for it. */
   lackingRound: number | null = null
   coinAskAtMs = Number.POSITIVE_INFINITY
-  /** Masks: of whom an answer to the last question is to come; who showed coins that are none. */
+  /** Masks: of whom an answer to the last question is to come; who showed coins that are none; who signed shares that are none. */
   coinAnswerers = 0
   coinLiars = 0
+  badSharers = 0
   readonly evidence: Evidence[] = []
   /** Output blocks of an adopted checkpoint that have not arrived here. */
   readonly outputElsewhere = new DigestMap<BlockRef>()

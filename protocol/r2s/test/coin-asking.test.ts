@@ -95,9 +95,10 @@ describe('a coin whose shares do not come', () => {
   it('is learnt from whoever knows it once it is verified, is stored, and decides the round', () => {
     const { pass, show, verified, core } = lacking(WAVE + 2)
     pass(ASK_MS)
-    assert.deepEqual(roundsOf(show(2, coinOf(1), coinOf(2)), 'verify-coin'), [1, 2])
+    assert.deepEqual(roundsOf(show(2, coinOf(1), coinOf(2)), 'verify-coin'), [1])
     assert.equal(core.decidedRound, 0)
     const learnt = verified(1, true)
+    assert.deepEqual(roundsOf(learnt, 'verify-coin'), [2], 'one after the other')
     assert.deepEqual(
       learnt.flatMap((effect) => (effect.kind === 'store-coin' ? [effect.coin] : [])),
       [coinOf(1)],
@@ -107,15 +108,16 @@ describe('a coin whose shares do not come', () => {
     assert.equal(core.sizes.shownCoins, 0)
   })
 
-  it('is not believed where it is none: its sender is refused, not asked again and not heard, the others are at once', () => {
-    const { pass, show, verified, core } = lacking(WAVE + 1)
+  it('is not believed where it is none: all its sender showed is dropped, it is refused, not asked again and not heard; the others are asked at once', () => {
+    const { pass, show, verified, core } = lacking(WAVE + 3)
     pass(ASK_MS)
-    show(3, wrongCoinOf(1))
+    show(3, wrongCoinOf(1), wrongCoinOf(2), wrongCoinOf(3))
     const refused = verified(1, false)
     assert.deepEqual(refusals(refused), ['BAD_COIN'])
+    assert.deepEqual(roundsOf(refused, 'verify-coin'), [], 'a lie costs one check')
     assert.deepEqual(
-      questions(refused).map(({ to }) => to),
-      [1, 2],
+      questions(refused),
+      [1, 2].map((to) => ({ to, rounds: [1, 2, 3] })),
     )
     assert.deepEqual(roundsOf(show(3, coinOf(1)), 'verify-coin'), [])
     assert.deepEqual(roundsOf(show(1, coinOf(1)), 'verify-coin'), [1])
@@ -134,12 +136,13 @@ describe('a coin whose shares do not come', () => {
   })
 
   it('is asked for 64 at a time, the lowest first', () => {
-    const { pass, show } = lacking(WAVE + 100)
+    const { pass, show, core } = lacking(WAVE + 100)
     const rounds = Array.from({ length: COINS_MAX }, (_, i) => i + 1)
     const [first] = questions(pass(ASK_MS))
     assert.deepEqual(first?.rounds, rounds)
     const flood = Array.from({ length: COINS_MAX + 20 }, (_, i) => coinOf(i + 1))
-    assert.deepEqual(roundsOf(show(1, ...flood), 'verify-coin'), rounds)
+    assert.deepEqual(roundsOf(show(1, ...flood), 'verify-coin'), [1])
+    assert.equal(core.sizes.shownCoins, COINS_MAX)
   })
 
   it('costs nothing where it was not asked for, is known, or is of a round that nobody has built upon', () => {
@@ -233,7 +236,7 @@ describe('a member that knows coins', () => {
     assert.deepEqual(answers(shown), [[coinOf(2), coinOf(6)]])
   })
 
-  it('forgets those so old that whoever lacks them is told to take chain blocks', () => {
+  it('forgets those that nobody who accepts blocks of today can lack', () => {
     const bounds = {
       undecidedRoundsMax: 4,
       undecidedRoundsStop: 4,

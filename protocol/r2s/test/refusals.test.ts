@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { type Block, COIN_BYTES, type Evidence, type Header, refOf } from '../src/block.ts'
+import type { CoinRule } from '../src/coin.ts'
 import type { R2sEffect } from '../src/events.ts'
 import { REPLY_BLOCKS_MAX } from '../src/message.ts'
 import type { RefusalCode } from '../src/validity.ts'
@@ -47,14 +48,14 @@ function fourthRound(coinShare: Uint8Array | null): R2sEffect[] {
   return effects
 }
 
-/** Five rounds of four members, and nobody tells member 0 the coin of the first; then somebody shows one that is none. */
+/** Five rounds of four members, of whom two hold shares, so that nobody can sum a coin; then somebody shows one that is none. */
 function wrongCoin(): R2sEffect[] {
-  const member = new LoneMember(4, { coinAskMs: 0 }, THRESHOLD_COIN)
+  const member = new LoneMember(4, { coinAskMs: 0 }, { ...THRESHOLD_COIN, holders: 0b0011 } as CoinRule)
   let parents: Block[] = []
   for (let round = 1; round <= 5; round++) {
-    const coinShare = round > 3 ? WELL_FORMED_SHARE : null
+    const shareOf = (author: number) => (round > 3 && author === 1 ? WELL_FORMED_SHARE : null)
     parents = [1, 2, 3].map((author) => {
-      return round === 1 ? member.sealed(author) : member.child(author, parents, { coinShare })
+      return round === 1 ? member.sealed(author) : member.child(author, parents, { coinShare: shareOf(author) })
     })
     member.receive(...parents)
   }

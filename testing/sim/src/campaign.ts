@@ -89,6 +89,8 @@ function drawTwins(seed: number, size: number, members: number): Scenario {
     starvesLeaders: false,
     pressureChance: 0,
     impatient: false,
+    coinMs: 0,
+    undecidedStop: 1024,
     gcDepth: 64,
     parkedMax: 64,
     replyBytesMax: 2 ** 22,

@@ -224,7 +224,16 @@ export class Checker {
   }
 }
 
-const SIZES = ['blocks', 'parked', 'wanted', 'refused', 'coins', 'output'] as const
+const SIZES = Object.keys({
+  blocks: true,
+  parked: true,
+  wanted: true,
+  refused: true,
+  coins: true,
+  knownCoins: true,
+  shownCoins: true,
+  output: true,
+} satisfies Record<keyof MemberSizes, true>) as (keyof MemberSizes)[]
 
 /** 53 bits over everything members must agree on. */
 export function hashCommit(commit: Commit): number {

@@ -54,6 +54,8 @@ function plansBelow(plan: Plan): Plan[] {
     { idle: false },
     { pressureChance: 0 },
     { impatient: false },
+    { coinMs: 0 },
+    { undecidedStop: 1024 },
     { shareless: null },
     { coin: 'threshold' },
     { gcDepth: 64 },

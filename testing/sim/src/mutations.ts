@@ -90,8 +90,8 @@ export const MUTATIONS = {
   /** A coin is whatever somebody says it is. */
   'coin not verified': {
     file: 'protocol/r2s/src/coin-asking.ts',
-    find: 'if (isRight) {',
-    replace: 'if (shown) {',
+    find: 'if (isRight) learnCoin',
+    replace: 'if (shown) learnCoin',
   },
   /** The sum of votes is believed as it is. */
   'certificate not verified': {

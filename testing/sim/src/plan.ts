@@ -94,6 +94,10 @@ export interface Plan {
   readonly restarts: readonly Restart[]
   /** Members ask for a coin as soon as others have built upon its shares. */
   readonly impatient: boolean
+  /** Until shares are summed, or a coin is verified. */
+  readonly coinMs: number
+  /** Undecided rounds above which rounds come far apart. */
+  readonly undecidedStop: number
   /** When the network becomes calm and everybody honest is up. */
   readonly chaosMs: number
 }
@@ -152,6 +156,9 @@ export function drawPlan(seed: number, size: number): Plan {
     })),
     chaosMs,
     impatient: random.chance(0.3),
+    // Fewer than four have no key in the field, and one alone makes a round every millisecond here.
+    coinMs: size < 4 || random.chance(0.5) ? 0 : random.between(0.5, 1.5 * MEAN_DELAY_MS),
+    undecidedStop: random.chance(0.8) ? 1024 : 8 + random.below(16),
   }
 }
 

@@ -351,13 +351,15 @@ export class World {
           const value = 'value' in sum ? sum.value : null
           const badShares = 'badShares' in sum ? sum.badShares : []
           const { round } = effect
-          this.#later(persona, 0, () => this.#step(persona, { kind: 'coin', round, value, badShares, nowMs: 0 }))
+          const { coinMs } = this.plan
+          this.#later(persona, coinMs, () => this.#step(persona, { kind: 'coin', round, value, badShares, nowMs: 0 }))
           break
         }
         case 'verify-coin': {
           const { round } = effect
           const isRight = persona.coin.verify(round, effect.value)
-          this.#later(persona, 0, () => this.#step(persona, { kind: 'coin-verified', round, isRight, nowMs: 0 }))
+          const { coinMs } = this.plan
+          this.#later(persona, coinMs, () => this.#step(persona, { kind: 'coin-verified', round, isRight, nowMs: 0 }))
           break
         }
         case 'commit':
@@ -748,6 +750,9 @@ function paramsOf(plan: Plan): R2sParams {
     replyBytesMax: plan.replyBytesMax,
     stallMs: 2000,
     joinStallMs: 4 * MEAN_DELAY_MS,
+    undecidedRoundsMax: Math.min(48, plan.undecidedStop),
+    undecidedRoundsStop: plan.undecidedStop,
+    stalledRoundMs: 4 * MEAN_DELAY_MS,
     coinAskMs: plan.impatient ? 0 : 10 * MEAN_DELAY_MS,
   }
 }
@@ -762,25 +767,23 @@ function coinRuleOf({ coin, shareless, size }: Plan): CoinRule {
  * What a member may keep. Twins double the blocks of a round at most: others are only kept if somebody honest waits for
  * them. A log grows to what makes it be cut, and then by what is not decided.
  */
-function boundsOf({ size, gcDepth, parkedMax }: Plan): SizeBounds {
+function boundsOf({ size, gcDepth, parkedMax, undecidedStop }: Plan): SizeBounds {
   const rounds = gcDepth + UNDECIDED_MAX
   const blocks = 2 * size * rounds
   const parked = 2 * size * parkedMax
+  const knownCoins = 4 * undecidedStop + gcDepth + UNDECIDED_MAX
   const sizes = {
     blocks,
     parked,
     wanted: parked * 2 * size,
     refused: 4096,
     coins: rounds,
-    knownCoins: KNOWN_MAX,
+    knownCoins,
     shownCoins: rounds,
     output: blocks,
   }
-  return { ...sizes, logRecords: (ROTATE_FACTOR + 1) * (blocks + KNOWN_MAX) + ROTATE_RECORDS }
+  return { ...sizes, logRecords: (ROTATE_FACTOR + 1) * (blocks + knownCoins) + ROTATE_RECORDS }
 }
-
-/** Rounds of the longest run. */
-const KNOWN_MAX = 1024
 
 /** Rounds that may be undecided in the short time that a run takes. */
 const UNDECIDED_MAX = 128

@@ -29,6 +29,8 @@ function committed(size: number, change: Partial<Plan>): number {
       idle: false,
       pressureChance: 0,
       impatient: false,
+      coinMs: 0,
+      undecidedStop: 1024,
       faults: [],
       partitions: [],
       restarts: [],

@@ -60,6 +60,8 @@ export class Certifier {
   readonly #ownVotes: HeaderVote[] = []
   /** Certificates of blocks that are not executed here yet. */
   readonly #ahead = new Map<bigint, Certificate>()
+  /** Members of whom a wrong vote was logged; the others of theirs are counted. */
+  readonly #warnedOf = new Set<number>()
   readonly #executedAtMs = new Map<bigint, number>()
   #floor: bigint
 
@@ -114,6 +116,8 @@ export class Certifier {
       const { certificate, doubleVote, wrongVotes } = this.#collector.add(member, vote)
       for (const author of wrongVotes) {
         this.#components.metrics.refused.inc({ code: 'WRONG_VOTE' })
+        if (this.#warnedOf.has(author)) continue
+        this.#warnedOf.add(author)
         this.#components.log.warn('a vote is not signed by its member', { member: author, height: vote.height })
       }
       if (doubleVote) this.#components.doubleVote(doubleVote)

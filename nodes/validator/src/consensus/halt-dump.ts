@@ -20,6 +20,7 @@ export async function dumpHalt(
   try {
     const records = [
       encodeLogRecord({ kind: 'checkpoint', checkpoint: core.checkpoint() }),
+      ...core.coins().map((coin) => encodeLogRecord({ kind: 'coin', coin })),
       ...core.window().map((block) => encodeLogRecord({ kind: 'block', block })),
     ]
     await mkdir(dir, { recursive: true })
