@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { describe, it } from 'node:test'
+import { describe, it, type TestContext } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 import { hexToBytes } from '@cumulus/bytes'
 import { coinMessage } from '@cumulus/certificate'
@@ -20,14 +20,21 @@ async function counted(member: TestMember, name: string): Promise<Record<string,
 const decidedBy = async (member: TestMember) => (await member.status()).orderer.decidedRound
 
 /** Speaks for the seat of a member that is not running. */
-async function impersonate(away: TestMember, to: TestMember) {
+async function impersonate(
+  away: TestMember,
+  to: TestMember,
+  answer: (message: Message) => Message | undefined = () => undefined,
+) {
   const heard: Message[] = []
   const link = await dial({
     address: { host: '127.0.0.1', port: to.seat.port },
     identity: new PeerIdentity(away.seat.seed),
     handlers: {
       [FrameOp.dag]: async ({ body }: { body: Uint8Array }) => {
-        heard.push(decodeMessage(body, 4))
+        const message = decodeMessage(body, 4)
+        heard.push(message)
+        const reply = answer(message)
+        if (reply) void say(reply)
         return { body: new Uint8Array(0) }
       },
     },
@@ -38,19 +45,25 @@ async function impersonate(away: TestMember, to: TestMember) {
   return { heard, say, close: () => link.close() }
 }
 
+/** From now on one of the members, whichever sums first, has no luck with its shares. */
+function makeOneUnlucky(t: TestContext): { isNobodyLucky: boolean } {
+  const { combine } = ThresholdCoin.prototype
+  let unlucky: ThresholdCoin | undefined
+  const state = { isNobodyLucky: false }
+  const sum = function (this: ThresholdCoin, ...question: Parameters<typeof combine>) {
+    unlucky ??= this
+    const isLucky = !state.isNobodyLucky && unlucky !== this
+    return isLucky ? combine.apply(this, question) : Promise.resolve({ badShares: [] })
+  }
+  t.mock.method(ThresholdCoin.prototype, 'combine', sum)
+  return state
+}
+
 describe('a committee of four with a member', () => {
   it('that can sum no coin asks the others for each, verifies it, and remembers it', async (t) => {
     const committee = await TestCommittee.start(4, { pace })
     try {
-      // One of the four, whichever sums first, has no luck with its shares any more; later nobody has.
-      const { combine } = ThresholdCoin.prototype
-      let unlucky: ThresholdCoin | undefined
-      let isNobodyLucky = false
-      const sum = function (this: ThresholdCoin, ...question: Parameters<typeof combine>) {
-        unlucky ??= this
-        return isNobodyLucky || unlucky === this ? Promise.resolve({ badShares: [] }) : combine.apply(this, question)
-      }
-      t.mock.method(ThresholdCoin.prototype, 'combine', sum)
+      const luck = makeOneUnlucky(t)
       const shown = async () => {
         const counts = await Promise.all(committee.members.map((member) => counted(member, 'shown_coins_total')))
         assert.ok(counts.every(({ wrong = 0 }) => wrong === 0))
@@ -64,13 +77,54 @@ describe('a committee of four with a member', () => {
       await assertSameChain(committee.members, await headOf(other!))
 
       // Alone it knows from its log alone what it had decided.
-      isNobodyLucky = true
+      luck.isNobodyLucky = true
       const decided = await decidedBy(member)
       assert.ok(decided >= 20)
       await Promise.all(committee.members.map((one) => one.stop()))
       await member.start()
       assert.ok((await decidedBy(member)) >= decided)
       assert.deepEqual(await counted(member, 'shown_coins_total'), {})
+    } finally {
+      await committee.remove()
+    }
+  })
+
+  it('that lies about coins is found out at once, and not believed; whoever asked gets them from the others', async (t) => {
+    const committee = await TestCommittee.start(4, { pace })
+    const [liar, ...honest] = committee.members as [TestMember, TestMember, TestMember, TestMember]
+    try {
+      await liar.stop()
+      makeOneUnlucky(t)
+      const lies = await Promise.all(
+        honest.map((member) =>
+          impersonate(liar, member, (message) =>
+            message.kind === 'ask-coins'
+              ? { kind: 'coins', coins: message.rounds.map((round) => ({ round, value: new Uint8Array(96).fill(7) })) }
+              : undefined,
+          ),
+        ),
+      )
+      const shown = async (result: 'right' | 'wrong') => {
+        const counts = await Promise.all(honest.map((member) => counted(member, 'shown_coins_total')))
+        return counts.reduce((sum, count) => sum + (count[result] ?? 0), 0)
+      }
+      // The first answer is looked at, and that may be an honest one: sooner or later the liar is quicker.
+      await eventually(
+        'a lie, and twenty coins',
+        async () => (await shown('wrong')) > 0 && (await shown('right')) >= 20,
+      )
+      // Whoever asked has no other liar to hear.
+      const asker =
+        honest[
+          (await Promise.all(honest.map((member) => counted(member, 'refused_total')))).findIndex(
+            ({ BAD_COIN }) => BAD_COIN,
+          )
+        ]!
+      assert.equal((await counted(asker, 'shown_coins_total'))['wrong'], 1)
+      assert.equal((await counted(asker, 'refused_total'))['BAD_COIN'], 1)
+      await transfer(asker, 1, 2)
+      await assertSameChain(honest, await headOf(asker))
+      for (const lie of lies) lie.close()
     } finally {
       await committee.remove()
     }

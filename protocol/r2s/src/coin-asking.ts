@@ -26,7 +26,7 @@ export function askForCoins(m: MemberState): void {
   const rounds: number[] = []
   for (let round = lacking; rounds.length < COINS_MAX && isBuiltUpon(m, round); round++) {
     const state = m.coins.get(round)
-    if (state) combine(m, round, state, true)
+    if (state && state.have & m.badSharers) combine(m, round, state, true)
     // What is being summed or verified will be known soon.
     if (!m.rule.isRevealed(round) && !m.shownCoins.has(round) && !state?.asked) rounds.push(round)
   }

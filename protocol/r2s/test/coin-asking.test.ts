@@ -86,6 +86,12 @@ describe('a coin whose shares do not come', () => {
     assert.equal(core.decidedRound, 0)
   })
 
+  it('is not asked for while its shares are summed, however long that takes', () => {
+    const { heard, pass } = lacking(WAVE + 2, { coin: { ...SCARCE, holders: 0b1110 } as CoinRule })
+    assert.ok(heard.some(({ kind }) => kind === 'combine'))
+    for (let i = 0; i < 3; i++) assert.deepEqual(questions(pass(ASK_MS)), [])
+  })
+
   it('says when it wants to be woken for it', () => {
     const { pass } = lacking(WAVE + 1)
     const wakes = pass(ASK_MS).flatMap((effect) => (effect.kind === 'wake' ? [effect.atMs] : []))
