@@ -1,1 +1,2 @@
-export { type OrderStatus, ValidatorNetwork, ValidatorProcess } from './validator-network.ts'
+export { SlowProxy } from './slow-proxy.ts'
+export { freePorts, type OrderStatus, ValidatorNetwork, ValidatorProcess } from './validator-network.ts'

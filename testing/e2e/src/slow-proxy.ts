@@ -1,20 +1,26 @@
 import { hash } from 'node:crypto'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 
-interface SlowProxyInit {
-  readonly targetPort: number
+export interface SlowLine {
   /** Delay of each chunk, one way: `delayMs` ± `spreadMs`, order kept. */
   readonly delayMs: number
-  readonly spreadMs: number
-  /** A connection is cut after a time drawn up to twice this. */
-  readonly meanLifeMs: number
+  /** Default: 0. */
+  readonly spreadMs?: number
+  /** A connection is cut after a time drawn up to twice this. Default: never. */
+  readonly meanLifeMs?: number
+}
+
+interface SlowProxyInit extends SlowLine {
+  readonly targetPort: number
   readonly seed: string
 }
 
-/** A bad line: passes bytes on late, each direction for itself, and drops connections. */
+/** A long or a bad line: passes bytes on late, each direction for itself, and may drop connections. */
 export class SlowProxy {
   /** Connections cut on purpose. */
   droppedCount = 0
+  #passedCount = 0
+  #lateMs = 0
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
 
@@ -22,26 +28,28 @@ export class SlowProxy {
     this.#server = server
   }
 
-  static async start(init: SlowProxyInit): Promise<SlowProxy> {
-    const random = seededRandom(init.seed)
+  static async start({ targetPort, seed, delayMs, spreadMs = 0, meanLifeMs }: SlowProxyInit): Promise<SlowProxy> {
+    const random = seededRandom(seed)
     const server = createServer((inbound) => {
-      const outbound = connect(init.targetPort, '127.0.0.1')
+      const outbound = connect(targetPort, '127.0.0.1')
       const cut = () => {
         for (const socket of [inbound, outbound]) socket.destroy()
       }
-      const timer = setTimeout(
-        () => {
-          proxy.droppedCount++
-          cut()
-        },
-        2 * init.meanLifeMs * random(),
-      )
+      const drop = () => {
+        proxy.droppedCount++
+        cut()
+      }
+      const timer = meanLifeMs === undefined ? undefined : setTimeout(drop, 2 * meanLifeMs * random())
       for (const [from, to] of [
         [inbound, outbound],
         [outbound, inbound],
       ] as const) {
         proxy.#sockets.add(from)
-        passLate(from, to, () => init.delayMs + init.spreadMs * (2 * random() - 1))
+        const delay = () => delayMs + spreadMs * (2 * random() - 1)
+        passLate(from, to, delay, (lateMs) => {
+          proxy.#passedCount++
+          proxy.#lateMs += lateMs
+        })
         from.on('error', cut)
         from.on('close', () => {
           clearTimeout(timer)
@@ -59,6 +67,11 @@ export class SlowProxy {
     return (this.#server.address() as AddressInfo).port
   }
 
+  /** What a chunk was held beyond its delay, in the mean: this process had no core, or something else to do. */
+  get meanLateMs(): number {
+    return this.#passedCount === 0 ? 0 : this.#lateMs / this.#passedCount
+  }
+
   async close(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy()
     await new Promise((resolve) => this.#server.close(resolve))
@@ -69,12 +82,13 @@ export class SlowProxy {
  * Bytes of one connection do not overtake each other: each chunk has its time, and one timer at a time waits for the first.
  * A timer for each would not do, since two that end in the same millisecond fire in either order.
  */
-function passLate(from: Socket, to: Socket, delayMs: () => number): void {
+function passLate(from: Socket, to: Socket, delayMs: () => number, passed: (lateMs: number) => void): void {
   const waiting: { readonly chunk: Buffer; readonly atMs: number }[] = []
   const pass = () => {
     while (waiting.length > 0 && waiting[0]!.atMs <= performance.now()) {
-      const { chunk } = waiting.shift()!
+      const { chunk, atMs } = waiting.shift()!
       if (!to.destroyed) to.write(chunk)
+      passed(performance.now() - atMs)
     }
     if (waiting.length > 0) setTimeout(pass, Math.max(1, waiting[0]!.atMs - performance.now()))
   }

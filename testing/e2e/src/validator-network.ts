@@ -17,7 +17,7 @@ import {
 import type { Address } from '@cumulus/types'
 import { type Hex, toHex } from 'viem'
 import { generatePrivateKey, type PrivateKeyAccount, privateKeyToAccount } from 'viem/accounts'
-import { SlowProxy } from './slow-proxy.ts'
+import { type SlowLine, SlowProxy } from './slow-proxy.ts'
 
 const TOKEN = 10n ** 18n
 const FUNDED_ACCOUNTS = 8
@@ -25,8 +25,8 @@ const FUNDED_ACCOUNTS = 8
 interface ValidatorNetworkInit {
   /** One orders alone, without a committee. */
   readonly size?: number
-  /** Bad lines between members: each is dialled through one. */
-  readonly proxies?: { readonly delayMs: number; readonly spreadMs: number; readonly meanLifeMs: number }
+  /** Long or bad lines between members: each is dialled through one. */
+  readonly proxies?: SlowLine
   readonly seed?: string
   /** Seats whose processes do not run at first. */
   readonly absent?: readonly number[]
@@ -281,7 +281,7 @@ function processOf(dir: string, name: string, rpcPort: number, peerPort: number)
 }
 
 /** Ports that are free now, all different: addresses stand in the genesis before anybody listens. */
-async function freePorts(count: number): Promise<number[]> {
+export async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(
     Array.from({ length: count }, async () => {
       const server = createServer()
