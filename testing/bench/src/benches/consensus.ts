@@ -1,13 +1,21 @@
 import { loadavg } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type OrderStatus, ValidatorNetwork, type ValidatorProcess } from '@cumulus/e2e'
-import { paramsOf } from '@cumulus/execution'
-import { type Hex, parseGwei } from 'viem'
+import { ValidatorNetwork } from '@cumulus/e2e'
+import type { Hex } from 'viem'
 import type { Bench, BenchContext } from '../bench.ts'
+import {
+  type Percentiles,
+  percentile,
+  percentilesOf,
+  renderPercentiles,
+  renderStages,
+  type StageTable,
+} from '../latency.ts'
 import { processTimes } from '../process-usage.ts'
 import { type BenchReport, type Size, type Target, target } from '../report.ts'
-
-type Account = ValidatorNetwork['accounts'][number]
+import { handIn, measureLatency, measureOne, nextNonce, nonceOf, signedTransfer } from '../transfer-client.ts'
+import { type Finding, mayRun } from './consensus-finding.ts'
+import { measureOrders } from './consensus-order.ts'
 
 interface Scale {
   readonly committees: readonly number[]
@@ -46,6 +54,8 @@ const wantedMs: Readonly<Record<number, Aims>> = {
   4: { p50: 120, p99: 250, certified: 180, idle: 150 },
   11: { p50: 500, p99: 900, certified: 700 },
 }
+/** Transfers per second, of what one validator takes alone in the same run: each member executes all of them. */
+const wantedTransfers: Readonly<Record<number, number>> = { 4: 1 / 4, 11: 1 / 8 }
 /** With as many killed as the committee bears. */
 const FAULT_RATIO_MAX = 1.35
 const PAUSE_ROUNDS_MAX = 5
@@ -60,9 +70,9 @@ interface Found {
   readonly executedMs: readonly number[]
   readonly certifiedMs: readonly number[]
   /** From the making of a proposal, as the slowest member says; absent for one alone. */
-  readonly commitMs?: { readonly p50: number; readonly p99: number }
-  /** Of all members: median of the medians by their counts, highest p99. */
-  readonly stages: readonly { readonly stage: string; readonly p50: number; readonly p99: number }[]
+  readonly commitMs?: Percentiles
+  /** By member. */
+  readonly stages: readonly StageTable[]
   readonly transfersPerSecond: number
   /** Of one core, by validator, while transfers run. */
   readonly cpuShares: readonly number[]
@@ -80,34 +90,42 @@ interface Fault {
 
 /**
  * Committees of 1, 4 and 11 processes on this machine: latency from idle, at rest and after members are killed, transfers in
- * bulk, processor time, and where the time goes.
+ * bulk, processor time, and where the time goes; and the order without execution.
  */
 export const consensusBench: Bench = async (context) => {
   const startMs = performance.now()
-  const scale = scales[context.size]
-  const found: Found[] = []
-  const skipped: string[] = []
-  const targets: Target[] = []
-  for (const size of scale.committees) {
-    if (performance.now() > context.deadlineMs) {
-      skipped.push(`${size} validators: no time left`)
-      continue
-    }
-    context.progress(`${size} validators`)
-    const one = await measure(size, scale, context)
-    found.push(one)
-    targets.push(...targetsOf(one))
-  }
+  const findings = [await measureCommittees(context), await measureOrders(context)]
   return {
     bench: 'consensus',
     size: context.size,
     seconds: (performance.now() - startMs) / 1000,
+    rows: findings.flatMap(({ rows }) => rows),
+    targets: findings.flatMap(({ targets }) => targets),
+    memoryHighWater: Object.assign({}, ...findings.map(({ memoryHighWater }) => memoryHighWater)),
+    skipped: findings.flatMap(({ skipped }) => skipped),
+    notes: findings.flatMap(({ notes }) => notes),
+  } satisfies BenchReport
+}
+
+async function measureCommittees(context: BenchContext): Promise<Finding> {
+  const scale = scales[context.size]
+  const found: Found[] = []
+  const skipped: string[] = []
+  for (const size of scale.committees) {
+    if (mayRun(nameOf(size), 0, context, skipped)) found.push(await measure(size, scale, context))
+  }
+  const alone = found.find(({ size }) => size === 1)
+  return {
     rows: [],
-    targets,
+    targets: found.flatMap((one) => targetsOf(one, alone)),
     memoryHighWater: {},
     skipped,
-    notes: [...tableOf(found), ...found.flatMap(describe)],
-  } satisfies BenchReport
+    notes: found.length > 0 ? [...tableOf(found, alone), ...found.flatMap(describe)] : [],
+  }
+}
+
+function nameOf(size: number): string {
+  return size === 1 ? '1 validator, alone' : `${size} validators`
 }
 
 async function measure(size: number, scale: Scale, { signal }: BenchContext): Promise<Found> {
@@ -133,7 +151,7 @@ async function measure(size: number, scale: Scale, { signal }: BenchContext): Pr
       idleMs,
       ...latency,
       ...(commitMs && { commitMs }),
-      stages: stagesOf(orders),
+      stages: orders.flatMap((order) => (order?.stagesMs ? [order.stagesMs] : [])),
       transfersPerSecond: bulk.count / bulk.seconds,
       cpuShares: cpuSeconds.map((seconds) => seconds / bulk.seconds),
       cpuSecondsPer100k: (total / bulk.count) * 100_000,
@@ -143,51 +161,6 @@ async function measure(size: number, scale: Scale, { signal }: BenchContext): Pr
   } finally {
     await network.remove()
   }
-}
-
-function stagesOf(orders: readonly (OrderStatus | undefined)[]): Found['stages'] {
-  const tables = orders.flatMap((order) => (order?.stagesMs ? [order.stagesMs] : []))
-  const names = [...new Set(tables.flatMap((table) => Object.keys(table)))]
-  return names.map((stage) => {
-    const times = tables.flatMap((table) => table[stage] ?? []).sort((a, b) => a.p50 - b.p50)
-    const half = times.reduce((sum, { count }) => sum + count, 0) / 2
-    let passed = 0
-    const middle = times.find(({ count }) => {
-      passed += count
-      return passed >= half
-    })!
-    return { stage, p50: middle.p50, p99: Math.max(...times.map(({ p99 }) => p99)) }
-  })
-}
-
-/** A transfer of the first account: when a client sees its receipt, and when its certificate. */
-async function measureOne(network: ValidatorNetwork, validator: ValidatorProcess, signal: AbortSignal) {
-  const account = network.accounts[0]!
-  const nonce = await nonceOf(validator, account)
-  const raw = await signedTransfer(network, account, nonce)
-  const startMs = performance.now()
-  const hash = await validator.request<Hex>('eth_sendRawTransaction', raw)
-  let height: number | undefined
-  while (height === undefined) {
-    await sleep(2, undefined, { signal })
-    const receipt = await validator.request<{ blockNumber: Hex } | null>('eth_getTransactionReceipt', hash)
-    if (receipt) height = Number(receipt.blockNumber)
-  }
-  const executedMs = performance.now() - startMs
-  while ((await validator.height('finalized')) < height) await sleep(2, undefined, { signal })
-  return { executedMs, certifiedMs: performance.now() - startMs }
-}
-
-/** One transfer after the other, each with nothing else to do. */
-async function measureLatency(network: ValidatorNetwork, count: number, signal: AbortSignal) {
-  const executedMs: number[] = []
-  const certifiedMs: number[] = []
-  for (let i = 0; i < count; i++) {
-    const one = await measureOne(network, network.validators[0]!, signal)
-    executedMs.push(one.executedMs)
-    certifiedMs.push(one.certifiedMs)
-  }
-  return { executedMs, certifiedMs }
 }
 
 /** The same while other accounts send steadily, before and after as many members are killed as the committee bears. */
@@ -266,44 +239,17 @@ async function measureTransfers(network: ValidatorNetwork, wanted: number, signa
   return { count: each * accounts.length, seconds: (performance.now() - startMs) / 1000 }
 }
 
-/** Of all validators, because one that is a block behind names a nonce that was used. */
-async function nextNonce({ validators }: ValidatorNetwork, account: Account): Promise<number> {
-  return Math.max(...(await Promise.all(validators.map((validator) => nonceOf(validator, account)))))
-}
-
-async function nonceOf(validator: ValidatorProcess, { address }: Account): Promise<number> {
-  return Number(await validator.request<Hex>('eth_getTransactionCount', address, 'latest'))
-}
-
-async function handIn(validator: ValidatorProcess, raw: Hex): Promise<void> {
-  await validator.request('eth_sendRawTransaction', raw)
-}
-
-async function signedTransfer({ genesis }: ValidatorNetwork, account: Account, nonce: number): Promise<Hex> {
-  return account.signTransaction({
-    chainId: paramsOf(genesis).chainId,
-    type: 'eip1559',
-    nonce,
-    to: `0x${'be'.repeat(20)}`,
-    value: 1n,
-    gas: 21_000n,
-    maxFeePerGas: parseGwei('100'),
-    maxPriorityFeePerGas: parseGwei('1'),
-  })
-}
-
 /** All sizes beside each other, and as multiples of what one validator takes alone in the same run. */
-function tableOf(found: readonly Found[]): string[] {
-  const alone = found.find(({ size }) => size === 1)
+function tableOf(found: readonly Found[], alone: Found | undefined): string[] {
   const times = (value: number, reference: number | undefined) =>
     reference ? ` (${(value / reference).toFixed(1)} ×)` : ''
   const rows = found.map((one) => {
     const { size, commitMs, executedMs, certifiedMs, idleMs, transfersPerSecond, cpuShares, load } = one
     const cell = (values: readonly number[], reference: readonly number[] | undefined) =>
-      percentiles(values) + times(percentile(values, 0.5), reference && percentile(reference, 0.5))
+      renderPercentiles(percentilesOf(values)) + times(percentile(values, 0.5), reference && percentile(reference, 0.5))
     return [
       String(size),
-      commitMs ? `${commitMs.p50.toFixed(0)} / ${commitMs.p99.toFixed(0)}` : '',
+      commitMs ? renderPercentiles(commitMs) : '',
       cell(executedMs, alone?.executedMs),
       cell(certifiedMs, alone?.certifiedMs),
       percentile(idleMs, 0.5).toFixed(0),
@@ -324,22 +270,22 @@ function tableOf(found: readonly Found[]): string[] {
 }
 
 function describe({ size, stages, fault, cpuSecondsPer100k }: Found): string[] {
-  const name = size === 1 ? '1 validator, alone' : `${size} validators`
+  const name = nameOf(size)
   const lines = [`${name}: ${cpuSecondsPer100k.toFixed(1)} CPU seconds per 100,000 transfers in all`]
-  if (stages.length > 0) {
-    const parts = stages.map(({ stage, p50, p99 }) => `${stage} ${p50.toFixed(1)} / ${p99.toFixed(0)}`)
-    lines.push(`${name}, where the time goes, ms: ${parts.join(', ')}`)
-  }
+  if (stages.length > 0) lines.push(`${name}, where the time goes, ms: ${renderStages(stages)}`)
   if (fault) {
     const { killed, beforeMs, afterMs, pauseRounds } = fault
     lines.push(
-      `${name}, ${killed} killed under load: executed ${percentiles(beforeMs)} ms before, ${percentiles(afterMs)} after; longest pause ${pauseRounds.toFixed(1)} rounds`,
+      `${name}, ${killed} killed under load: executed ${renderPercentiles(percentilesOf(beforeMs))} ms before, ${renderPercentiles(percentilesOf(afterMs))} after; longest pause ${pauseRounds.toFixed(1)} rounds`,
     )
   }
   return lines
 }
 
-function targetsOf({ size, commitMs, certifiedMs, idleMs, fault }: Found): Target[] {
+function targetsOf(
+  { size, commitMs, certifiedMs, idleMs, fault, ...found }: Found,
+  alone: Found | undefined,
+): Target[] {
   const wanted = wantedMs[size]
   if (!wanted) return []
   const atMost = (name: string, unit: string, limit: number, reached: number) =>
@@ -350,6 +296,17 @@ function targetsOf({ size, commitMs, certifiedMs, idleMs, fault }: Found): Targe
       : []),
     atMost('certified, p50', 'ms', wanted.certified, percentile(certifiedMs, 0.5)),
     ...(wanted.idle ? [atMost('from idle, p50', 'ms', wanted.idle, percentile(idleMs, 0.5))] : []),
+    ...(alone
+      ? [
+          target(
+            `${size} validators: transfers, to one alone`,
+            '×',
+            false,
+            wantedTransfers[size]!,
+            found.transfersPerSecond / alone.transfersPerSecond,
+          ),
+        ]
+      : []),
     ...(fault
       ? [
           atMost(
@@ -362,13 +319,4 @@ function targetsOf({ size, commitMs, certifiedMs, idleMs, fault }: Found): Targe
         ]
       : []),
   ]
-}
-
-function percentiles(values: readonly number[]): string {
-  return `${percentile(values, 0.5).toFixed(0)} / ${percentile(values, 0.99).toFixed(0)}`
-}
-
-function percentile(values: readonly number[], share: number): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]!
 }
