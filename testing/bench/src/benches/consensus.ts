@@ -16,6 +16,7 @@ import { type BenchReport, type Size, type Target, target } from '../report.ts'
 import { handIn, measureLatency, measureOne, nextNonce, nonceOf, signedTransfer } from '../transfer-client.ts'
 import { type Finding, mayRun } from './consensus-finding.ts'
 import { measureOrders } from './consensus-order.ts'
+import { measureWan } from './consensus-wan.ts'
 
 interface Scale {
   readonly committees: readonly number[]
@@ -90,11 +91,11 @@ interface Fault {
 
 /**
  * Committees of 1, 4 and 11 processes on this machine: latency from idle, at rest and after members are killed, transfers in
- * bulk, processor time, and where the time goes; and the order without execution.
+ * bulk, processor time, and where the time goes; the order without execution; and the same far apart.
  */
 export const consensusBench: Bench = async (context) => {
   const startMs = performance.now()
-  const findings = [await measureCommittees(context), await measureOrders(context)]
+  const findings = [await measureCommittees(context), await measureOrders(context), await measureWan(context)]
   return {
     bench: 'consensus',
     size: context.size,
