@@ -45,6 +45,8 @@ export class SlowProxy {
         [outbound, inbound],
       ] as const) {
         proxy.#sockets.add(from)
+        // Waiting for acknowledgements of its own, it would be slower than it says.
+        from.setNoDelay(true)
         const delay = () => delayMs + spreadMs * (2 * random() - 1)
         passLate(from, to, delay, (lateMs) => {
           proxy.#passedCount++
