@@ -124,7 +124,7 @@ export interface OrderStatus {
   readonly certifiedHeight: string
   readonly silencedAtRound?: number
   readonly evidence: readonly EvidenceRecord[]
-  readonly commitMs?: { readonly p50: number; readonly p99: number }
+  readonly commitMs?: { readonly p50: number; readonly p99: number; readonly count: number }
   /** Where the time of transactions goes, as `stage-times.ts` of the validator tells. */
   readonly stagesMs?: Readonly<Record<string, { readonly p50: number; readonly p99: number; readonly count: number }>>
 }
