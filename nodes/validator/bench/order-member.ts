@@ -58,6 +58,7 @@ class OrderMember {
   #commitMs: number[] = []
   #transactions = 0
   readonly #digests: string[] = []
+  readonly #rotationsMs: number[] = []
 
   private constructor(job: OrderJob, identity: PeerIdentity, wal: WriteAheadLog, found: FoundLog) {
     this.#job = job
@@ -162,7 +163,7 @@ class OrderMember {
     await this.#listener?.close()
     await this.#wal.close()
     await this.#coin.close()
-    return { digests: this.#digests, stagesMs: this.#times.table, logBytes: this.#wal.bytes }
+    return { digests: this.#digests, stagesMs: this.#times.table, rotationsMs: this.#rotationsMs }
   }
 
   /** No two transactions are the same. */
@@ -192,9 +193,14 @@ class OrderMember {
     }
     this.#digests.push(bytesToPlainHex(digest.digest().subarray(0, 8)))
     // As in a validator, not amid the effects of a step; execution is done at once.
-    setImmediate(() => {
-      if (this.#wal.isLong && this.#loop.mayRotate && !this.#ending.signal.aborted) this.#loop.rotate(0n).catch(fail)
-    })
+    setImmediate(() => this.#rotate().catch(fail))
+  }
+
+  async #rotate(): Promise<void> {
+    if (!this.#wal.isLong || !this.#loop.mayRotate || this.#ending.signal.aborted) return
+    const startMs = performance.now()
+    await this.#loop.rotate(0n)
+    this.#rotationsMs.push(performance.now() - startMs)
   }
 
   #noteOwn({ header: { author, round } }: Block, nowMs: number): void {

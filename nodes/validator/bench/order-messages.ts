@@ -39,7 +39,8 @@ export interface OrderEnd {
   readonly digests: readonly string[]
   /** Of the last minute. */
   readonly stagesMs: StageTable
-  readonly logBytes: number
+  /** How long own blocks had to wait each time the log was begun anew. */
+  readonly rotationsMs: readonly number[]
 }
 
 /** What is sent back to a job, and to each question. */

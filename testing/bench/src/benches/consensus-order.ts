@@ -182,12 +182,12 @@ function describe(found: Found): string[] {
   const { name, commitMs, roundsPerSecond, ends, load } = found
   const { minRoundMs, delayMs } = found.case
   const cpuSeconds = spreadOf(found.cpuMicroseconds).median / 10
-  const logBytes = Math.max(...ends.map((end) => end.logBytes))
+  const rotationsMs = ends.flatMap((end) => end.rotationsMs)
   const parts = [
     `commit ${renderPercentiles(commitMs)} ms`,
     `${formatNumber(roundsPerSecond)} rounds/s${minRoundMs === undefined ? '' : ` of at least ${minRoundMs} ms`}`,
     `${formatNumber(cpuSeconds)} CPU seconds per 100,000 transactions in all`,
-    `log ${Math.round(logBytes / 2 ** 20)} MiB`,
+    ...(rotationsMs.length > 0 ? [`logs begun anew in ${renderPercentiles(percentilesOf(rotationsMs))} ms`] : []),
     ...(delayMs === undefined ? [] : [`lines ${found.meanLateMs.toFixed(1)} ms later than that`]),
     `load ${load.toFixed(1)}`,
   ]
