@@ -53,8 +53,8 @@ interface Found {
   readonly name: string
   /** By window, at the slowest member. */
   readonly rates: readonly number[]
-  /** By window, of all members together for each transaction. */
-  readonly cpuMicroseconds: readonly number[]
+  /** Of all members together for each transaction. */
+  readonly cpuMicroseconds: number
   /** Of all members. */
   readonly commitMs: Percentiles
   readonly roundsPerSecond: number
@@ -126,7 +126,7 @@ function summaryOf(counts: readonly (readonly OrderCount[])[]) {
   const windows = counts.slice(1).map((after, window) => windowOf(counts[window]!, after))
   return {
     rates: windows.map(({ rate }) => rate),
-    cpuMicroseconds: windows.map((window) => window.cpuMicroseconds),
+    cpuMicroseconds: windowOf(counts[0]!, counts.at(-1)!).cpuMicroseconds,
     commitMs: percentilesOf(counts.slice(1).flatMap((members) => members.flatMap(({ commitMs }) => commitMs))),
     roundsPerSecond: spreadOf(windows.map((window) => window.roundsPerSecond)).median,
   }
@@ -160,7 +160,7 @@ function rowOf({ name, rates, cpuMicroseconds, ends }: Found): Row {
     values: rates,
     spread: spreadOf(rates),
     ratios: {},
-    cpu: { unit: 'µs each', groups: { members: spreadOf(cpuMicroseconds).median } },
+    cpu: { unit: 'µs each', groups: { members: cpuMicroseconds } },
     checksum: digestOf(name, ends),
   }
 }
@@ -181,12 +181,11 @@ function targetsOf({ name, rates, commitMs, case: { wanted, wantedMs } }: Found)
 function describe(found: Found): string[] {
   const { name, commitMs, roundsPerSecond, ends, load } = found
   const { minRoundMs, delayMs } = found.case
-  const cpuSeconds = spreadOf(found.cpuMicroseconds).median / 10
   const rotationsMs = ends.flatMap((end) => end.rotationsMs)
   const parts = [
     `commit ${renderPercentiles(commitMs)} ms`,
     `${formatNumber(roundsPerSecond)} rounds/s${minRoundMs === undefined ? '' : ` of at least ${minRoundMs} ms`}`,
-    `${formatNumber(cpuSeconds)} CPU seconds per 100,000 transactions in all`,
+    `${formatNumber(found.cpuMicroseconds / 10)} CPU seconds per 100,000 transactions in all`,
     ...(rotationsMs.length > 0 ? [`logs begun anew in ${renderPercentiles(percentilesOf(rotationsMs))} ms`] : []),
     ...(delayMs === undefined ? [] : [`lines ${found.meanLateMs.toFixed(1)} ms later than that`]),
     `load ${load.toFixed(1)}`,
