@@ -2,11 +2,13 @@ import assert from 'node:assert/strict'
 import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, before, beforeEach, describe, it } from 'node:test'
+import { after, before, beforeEach, describe, it, type TestContext } from 'node:test'
 import { bytesToHex, equalBytes } from '@cumulus/bytes'
-import { type Block, COIN_BYTES, encodePayload, genesisDigest, sealBlock } from '@cumulus/r2s'
+import { type Block, COIN_BYTES, encodeLogRecord, encodePayload, genesisDigest, sealBlock } from '@cumulus/r2s'
 import fc from 'fast-check'
+import { LOG_HEAD_BYTES } from '../src/consensus/log-file.ts'
 import { WriteAheadLog } from '../src/consensus/write-ahead-log.ts'
+import { DurableBytes, noDiskCalls, watchDisk } from './disk-calls.ts'
 
 const owner = { chainId: 27_103n, era: 0, member: 1, peerKey: new Uint8Array(32).fill(3) }
 const anchor = new Uint8Array(32).fill(7)
@@ -85,6 +87,85 @@ describe('the write-ahead log', () => {
       ]),
     )
     assert.deepEqual(blocks[5]!.digest, block(3).digest)
+  })
+
+  /** What is durable of the files in the folder, the log and what is to replace it being one. */
+  const watchFolder = async (t: TestContext) => {
+    let log = new DurableBytes()
+    const folder = new DurableBytes()
+    await watchDisk(t, (call, done) => {
+      if (call.path === `${path()}.new` && call.kind === 'write') log = new DurableBytes()
+      if (call.path.startsWith(path())) return log.carryOut(call, done)
+      return call.path === join(dir, 'order') ? folder.carryOut(call, done) : done()
+    })
+    /** Of the log, up to the end of a block. */
+    const assertDurable = async (last: Block) => {
+      const file = await readFile(path())
+      const record = encodeLogRecord({ kind: 'block', block: last })
+      const at = file.indexOf(record)
+      assert.ok(at > 0, `round ${last.header.round} is not in the file`)
+      // The marks between may be old.
+      for (const [start, end] of [
+        [0, 512],
+        [LOG_HEAD_BYTES, at + record.length],
+      ] as const) {
+        assert.equal(log.firstLost(start, end), undefined, `round ${last.header.round} may be lost`)
+      }
+    }
+    return { log: () => log, folder, assertDurable }
+  }
+
+  it('has an own block and all before it on the disk when it says so, after one wait', {
+    skip: noDiskCalls,
+  }, async (t) => {
+    const { log, assertDurable } = await watchFolder(t)
+    const { wal } = await open()
+    let round = 0
+    const persist = async (bytes?: number) => {
+      const own = block(++round, 1, bytes)
+      const before = log().waitCount
+      await wal.persist(own)
+      await assertDurable(own)
+      assert.equal(log().waitCount, before + 1, `waits for round ${round}`)
+    }
+    for (let i = 0; i < 3; i++) await persist()
+    wal.append({ kind: 'block', block: block(round + 1, 0) })
+    wal.append({ kind: 'coin', coin: coin(2) })
+    await persist()
+    // What was written before, and nobody has waited for.
+    wal.append({ kind: 'block', block: block(round + 1, 2) })
+    await wal.flush()
+    await persist()
+    for (const author of [0, 2, 3]) wal.append({ kind: 'block', block: block(round + 1, author, 400_000) })
+    await persist()
+    // Beyond the zeros.
+    await persist(2_500_000)
+    await persist()
+    // Two at once.
+    const [one, two] = [block(++round), block(++round)]
+    const before = log().waitCount
+    await Promise.all([
+      wal.persist(one).then(() => assertDurable(one)),
+      wal.persist(two).then(() => assertDurable(two)),
+    ])
+    assert.equal(log().waitCount, before + 2)
+    await wal.close()
+  })
+
+  it('has what it read, or began anew with, on the disk before it goes on', { skip: noDiskCalls }, async (t) => {
+    await write(3)
+    const { log, folder, assertDurable } = await watchFolder(t)
+    const { wal } = await open()
+    await assertDurable(block(3))
+    const before = folder.waitCount
+    await wal.rotate({ checkpoint, coins: [], blocks: [block(4, 0), block(4)] }, 77n)
+    await assertDurable(block(4))
+    assert.equal(folder.waitCount, before + 1) // for its name
+    const waits = log().waitCount
+    await wal.persist(block(5))
+    await assertDurable(block(5))
+    assert.equal(log().waitCount, waits + 1)
+    await wal.close()
   })
 
   it('has every own block that was reported as durable, whichever sectors of the next write a power cut leaves', async () => {
