@@ -28,7 +28,12 @@ export async function freePort(): Promise<number> {
 export interface OrderStatus {
   readonly round: number
   readonly decidedRound: number
-  readonly evidence: readonly { readonly kind: string; readonly member: number }[]
+  readonly evidence: readonly {
+    readonly kind: string
+    readonly member: number
+    readonly place: string
+    readonly proof: Readonly<Record<string, string>>
+  }[]
   readonly silencedAtRound?: number
   readonly isInquiring: boolean
   readonly certifiedHeight: string

@@ -8,11 +8,11 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 import { equalBytes, hexToBytes } from '@cumulus/bytes'
-import { coinMessage } from '@cumulus/certificate'
+import { coinMessage, voteMessage } from '@cumulus/certificate'
 import { LmdbLedgerStore, writeGenesis } from '@cumulus/execution'
 import { dial, FRAME_BODY_BYTES_MAX, FrameOp, PeerIdentity } from '@cumulus/network'
 import { type Block, type BlockRef, encodeMessage, genesisDigest, readLog, sealBlock } from '@cumulus/r2s'
-import { BlsKey } from '@cumulus/threshold'
+import { BlsKey, verifyBls } from '@cumulus/threshold'
 import { testAccount } from '../../execution/test/transactions.ts'
 import { assertSameChain, headOf, transfer } from './chain-tools.ts'
 import { committeeGenesis, eventually, TestCommittee, TestMember, testSeats } from './test-committee.ts'
@@ -55,6 +55,78 @@ describe('a committee of four with a member', () => {
     } finally {
       await twin.stop()
       await committee.remove()
+    }
+  })
+
+  it('that votes for two blocks of one height is known to all, restarted or not, and they go on', async () => {
+    // So slow that round 1 is still remembered when its block comes.
+    const slow = { pace: { minRoundMs: 20, idleRoundMs: 400 } }
+    const dir = await mkdtemp(join(tmpdir(), 'cumulus-double-vote-'))
+    const seats = await testSeats(4)
+    const genesis = committeeGenesis(seats)
+    const honest = seats.seats
+      .slice(0, 3)
+      .map((seat, index) => new TestMember(join(dir, `${index}`), seat, genesis, slow))
+    const traitor = seats.seats[3]!
+    const evidenceOf = async (member: TestMember) => (await member.status()).orderer.evidence
+    try {
+      await Promise.all(honest.map((member) => member.writeKeys(true)))
+      await Promise.all(honest.map((member) => member.start()))
+      const { genesisHash } = (await honest[0]!.role.status()) as { genesisHash: string }
+      const key = new PeerIdentity(traitor.seed)
+      const bls = BlsKey.fromSeed(traitor.blsSeed)
+      // A height that none of them has come to: what it votes for is not looked at, that it votes twice is.
+      const height = 100n
+      const messageOf = (headerHash: Uint8Array) => voteMessage({ chainId: 27_103, era: 0, height, headerHash })
+      const votes = [1, 2].map((byte) => {
+        const headerHash = new Uint8Array(32).fill(byte)
+        return { height, headerHash, signature: bls.sign(messageOf(headerHash)) }
+      })
+      const parents = [3, 0, 1, 2].map((author) => ({
+        author,
+        round: 0,
+        digest: genesisDigest(hexToBytes(genesisHash), author),
+      }))
+      const header = { chainId: 27_103n, era: 0, round: 1, author: 3, tsMs: 1, exposed: 0, parents, votes }
+      const block = sealBlock(
+        { ...header, evidence: null, coinShare: null, txCount: 0 },
+        new Uint8Array(0),
+        (message) => key.sign(message),
+      )
+      for (const { seat } of honest) {
+        const address = { host: '127.0.0.1', port: seat.port }
+        const link = await dial({ address, identity: key, handlers: { [FrameOp.dag]: () => ({}) } })
+        await link.request(FrameOp.dag, { body: encodeMessage({ kind: 'block', block }) })
+        link.close()
+      }
+      const isKnown = async (member: TestMember) => (await evidenceOf(member)).length > 0
+      await eventually('evidence at all others', async () => (await Promise.all(honest.map(isKnown))).every(Boolean))
+
+      await transfer(honest[0]!, 1, 3)
+      await honest[1]!.stop()
+      const kept = await readFile(join(honest[1]!.dir, 'order', 'evidence.jsonl'), 'utf8')
+      assert.equal(kept.trim().split('\n').length, 1)
+      await honest[1]!.start()
+      await transfer(honest[1]!, 2, 3)
+      await assertSameChain(honest, await headOf(honest[0]!))
+
+      const records = await Promise.all(honest.map(evidenceOf))
+      assert.deepEqual(JSON.parse(kept), records[1]![0])
+      for (const [record, ...more] of records) {
+        assert.deepEqual([record!.kind, record!.member, record!.place, more.length], ['double-vote', 3, '100', 0])
+        // Whoever has the genesis can check it.
+        const { firstHash, firstSignature, secondHash, secondSignature } = record!.proof
+        assert.notEqual(firstHash, secondHash)
+        for (const [hash, signature] of [
+          [firstHash!, firstSignature!],
+          [secondHash!, secondSignature!],
+        ] as const) {
+          assert.ok(verifyBls(hexToBytes(signature), messageOf(hexToBytes(hash)), bls.publicKey))
+        }
+      }
+    } finally {
+      await Promise.all(honest.map((member) => member.stop()))
+      await rm(dir, { recursive: true })
     }
   })
 
