@@ -6,7 +6,7 @@ export interface SlowLine {
   readonly delayMs: number
   /** Default: 0. */
   readonly spreadMs?: number
-  /** A connection is cut after a time drawn up to twice this. Default: never. */
+  /** A connection is cut after a time drawn up to twice this. Default: never. Only while `isDropping`. */
   readonly meanLifeMs?: number
 }
 
@@ -19,6 +19,8 @@ interface SlowProxyInit extends SlowLine {
 export class SlowProxy {
   /** Connections cut on purpose. */
   droppedCount = 0
+  /** Until it is set, lines are slow and nothing worse. */
+  isDropping = false
   #passedCount = 0
   #lateMs = 0
   readonly #server: Server
@@ -35,11 +37,15 @@ export class SlowProxy {
       const cut = () => {
         for (const socket of [inbound, outbound]) socket.destroy()
       }
-      const drop = () => {
-        proxy.droppedCount++
-        cut()
+      let timer: NodeJS.Timeout | undefined
+      const live = (lifeMs: number) => {
+        timer = setTimeout(() => {
+          if (!proxy.isDropping) return live(lifeMs)
+          proxy.droppedCount++
+          cut()
+        }, lifeMs)
       }
-      const timer = meanLifeMs === undefined ? undefined : setTimeout(drop, 2 * meanLifeMs * random())
+      if (meanLifeMs !== undefined) live(2 * meanLifeMs * random())
       for (const [from, to] of [
         [inbound, outbound],
         [outbound, inbound],
