@@ -115,6 +115,7 @@ export class LocalNetwork {
   }
 
   async status(): Promise<{
+    committee?: { size: number; round: number; certifiedHeight: number; lagging: unknown[]; traitors: string[] }
     processes: { name: string; role: string; ok: boolean; status: Record<string, unknown> }[]
   }> {
     return JSON.parse(await this.cumulus('status', '--json'))
