@@ -27,14 +27,22 @@ export function ask(m: MemberState): void {
     // "One other" turned out to be this member itself.
     if (to % size === member) byPeer[(member + 1) % size]!.push(ref)
   }
+  byPeer.forEach((refs, peer) => {
+    for (let i = 0; i < refs.length; i += FETCH_REFS_MAX) askFor(m, peer, refs.slice(i, i + FETCH_REFS_MAX))
+  })
+}
+
+function askFor(m: MemberState, peer: number, wanted: readonly BlockRef[]): void {
   // Exact, also for equivocators of whom another chain may be missing: every block of an answer that is cut short is
   // then new, and what lies below a missing twin is asked for by name.
   const have = m.dag.newest.map((vertex) => vertex.round)
-  byPeer.forEach((refs, peer) => {
-    for (let i = 0; i < refs.length; i += FETCH_REFS_MAX) {
-      send(m, peer, { kind: 'fetch', wanted: refs.slice(i, i + FETCH_REFS_MAX), have })
-    }
-  })
+  send(m, peer, { kind: 'fetch', wanted, have })
+}
+
+/** An answer that brought something, but not all: its sender is asked for more at once, whatever the others are asked and when. */
+function askOn(m: MemberState, peer: number): void {
+  const wanted = m.parking.wanted(FETCH_REFS_MAX)
+  if (wanted.length > 0) askFor(m, peer, wanted)
 }
 
 /** Answers with a causally closed set in the order of rounds, the lowest first if it is too much. */
@@ -77,7 +85,9 @@ export function fetched(m: MemberState, from: number, blocks: readonly Block[], 
     refuse(m, from, 'TOO_MANY_ANSWERS')
     return
   }
+  const before = m.dag.blockCount
   for (const block of blocks) receive(m, block, from, true)
+  if (m.dag.blockCount > before) askOn(m, from)
   // One member may lie about how far it is; more than f do not.
   m.goneAt[from] = gcRound
   const known = Math.max(m.dag.highestRound, m.rule.firstUndecidedRound - 1)

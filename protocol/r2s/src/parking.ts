@@ -45,6 +45,16 @@ export class Parking {
     return this.#parked.size
   }
 
+  /** The first of those that are asked for and have not come. */
+  wanted(countMax: number): BlockRef[] {
+    const refs: BlockRef[] = []
+    for (const { ref } of this.#wants.values()) {
+      if (refs.length === countMax) break
+      if (!this.#parked.has(ref.digest)) refs.push(ref)
+    }
+    return refs
+  }
+
   /** Blocks that are asked for. */
   get wantCount(): number {
     return this.#wants.size

@@ -127,7 +127,7 @@ export function drawPlan(seed: number, size: number): Plan {
     shareless: spare ? random.pick(honest) : null,
     gcDepth: drawGcDepth(random),
     parkedMax: random.chance(0.7) ? 64 : random.pick([6, 2]),
-    replyBytesMax: random.chance(0.75) ? 2 ** 22 : 4000,
+    replyBytesMax: random.chance(0.75) ? 2 ** 22 : 1000 * size,
     delays: random.pick(DELAY_MODELS),
     starvesLeaders: random.chance(0.15),
     duplicates: random.chance(0.3) ? 0.1 : 0,

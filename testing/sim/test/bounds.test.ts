@@ -41,7 +41,7 @@ describe('plans', () => {
         plans.filter(({ gcDepth }) => gcDepth === 256),
         plans.filter(({ gcDepth }) => gcDepth < 64),
         plans.filter(({ parkedMax }) => parkedMax === 2),
-        plans.filter(({ replyBytesMax }) => replyBytesMax <= 4000),
+        plans.filter(({ replyBytesMax }) => replyBytesMax < 2 ** 22),
         plans.filter(({ starvesLeaders }) => starvesLeaders),
         plans.filter(({ idle }) => idle),
         plans.filter(({ pressureChance }) => pressureChance > 0),
