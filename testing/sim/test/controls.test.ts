@@ -6,10 +6,12 @@ import { runCampaign } from '../src/pool.ts'
 
 /** Random faults do not find this one in thousands of seeds: a drawn scenario does, which is a test of the core. */
 const RARE = 'anchor past the undecided'
+/** Nor this one, in 6,000 of seven members: its kept plan does, with some networks (`kept.test.ts`). */
+const KEPT = 'given up, not cited'
 
 /** Which adversary catches which control, and within how many seeds; of four members unless it says otherwise. */
 const CONTROLS: Record<
-  Exclude<MutationName, typeof RARE>,
+  Exclude<MutationName, typeof RARE | typeof KEPT>,
   { size?: number; twins: number | null; from?: number; seedsMax: number }
 > = {
   'quorum one less': { twins: 1, seedsMax: 4 },
@@ -18,7 +20,6 @@ const CONTROLS: Record<
   'send before fsync': { twins: null, seedsMax: 100 },
   'gc from the local round': { twins: null, seedsMax: 100 },
   'no inquiry after loss': { twins: null, seedsMax: 300 },
-  'given up, not cited': { size: 7, twins: null, seedsMax: 300 },
   'given up, not returned': { twins: null, from: 1_400, seedsMax: 300 },
   'coin not asked for': { twins: null, from: 230_900, seedsMax: 60 },
   'coin not verified': { size: 7, twins: null, seedsMax: 300 },
@@ -31,7 +32,7 @@ const { NODE_TEST_CONTEXT: _, ...environment } = process.env
 
 describe('the checkers', () => {
   for (const name of Object.keys(MUTATIONS) as MutationName[]) {
-    if (name === RARE) continue
+    if (name === RARE || name === KEPT) continue
     it(`catch "${name}"`, async () => {
       const { size = 4, twins, from = 0, seedsMax } = CONTROLS[name]
       const options = { workers: 2, mutation: name, stopAtFirst: true }
