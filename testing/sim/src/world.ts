@@ -33,6 +33,11 @@ const EVENTS_MAX = 500_000
 const CALM_ROUNDS = 24
 /** A block of the calm is in the order so many rounds above those there were when it was shown. */
 const INCLUDED_ROUNDS = 10
+/**
+ * Where many rounds are decided at once, late, they are voted for eight a block, and the votes take as long as blocks: so many rounds more
+ * until certificates must be there.
+ */
+const VOTING_ROUNDS = 24
 /** While it comes to somebody, with what is missing below it, so many rounds go by. */
 const ARRIVAL_ROUNDS = 4
 
@@ -203,10 +208,13 @@ export class World {
     const honest = this.#honestPersonas()
     const tip = honest.reduce((round, { core }) => Math.max(round, core.lastOwnRound), 0)
     const due = Math.max(this.#calmTip + CALM_ROUNDS, this.#lateTip + INCLUDED_ROUNDS)
-    return honest.every((persona) => {
+    const areDecided = honest.every((persona) => {
       const behind = 2 * this.plan.waveLength + this.#heldRounds(persona)
       return persona.decidedRound >= Math.max(due, tip - behind)
     })
+    if (!areDecided || tip > due + VOTING_ROUNDS) return areDecided
+    const certifiedLeast = this.#certifiedLeast()
+    return honest.every(({ notary }) => notary.certifiedHeight >= certifiedLeast)
   }
 
   /**
@@ -222,12 +230,17 @@ export class World {
     return new Violation('STALL', `tip ${this.#calmTip} at calm; decided/own ${at.join(', ')}`)
   }
 
-  #judgeEnd(): void {
+  /** Height up to which everybody has certificates in the end. */
+  #certifiedLeast(): number {
     // Whose clock is beyond the bound votes late, like a traitor who does not vote at all: with more than f of both nothing is promised.
     const held = this.#honestPersonas().map((persona) => this.#heldRounds(persona))
     const promptCount = held.filter((rounds) => rounds === 0).length
     const arePrompt = promptCount >= this.plan.size - Math.floor((this.plan.size - 1) / 3)
-    const certifiedLeast = arePrompt ? this.#calmTip + CALM_ROUNDS / 2 - Math.max(...held) : 0
+    return arePrompt ? this.#calmTip + CALM_ROUNDS / 2 - Math.max(...held) : 0
+  }
+
+  #judgeEnd(): void {
+    const certifiedLeast = this.#certifiedLeast()
     for (const { member, core, kinds, notary } of this.#honestPersonas()) {
       if (kinds.size === 0) {
         this.checker.assertIncluded(member, {
