@@ -208,8 +208,10 @@ export class World {
     const honest = this.#honestPersonas()
     const tip = honest.reduce((round, { core }) => Math.max(round, core.lastOwnRound), 0)
     const due = Math.max(this.#calmTip + CALM_ROUNDS, this.#lateTip + INCLUDED_ROUNDS)
+    // While a coin is summed rounds go on.
+    const summedRounds = Math.ceil(this.plan.coinMs / MEAN_DELAY_MS)
     const areDecided = honest.every((persona) => {
-      const behind = 2 * this.plan.waveLength + this.#heldRounds(persona)
+      const behind = 2 * this.plan.waveLength + this.#heldRounds(persona) + summedRounds
       return persona.decidedRound >= Math.max(due, tip - behind)
     })
     if (!areDecided || tip > due + VOTING_ROUNDS) return areDecided
