@@ -7,7 +7,7 @@ import { presets } from '@cumulus/params'
 import { type Block, type Commit, encodePayload, transactionsOf } from '@cumulus/r2s'
 import { createLogger, createMetrics } from '@cumulus/service'
 import { verifyEd25519 } from '@cumulus/signature'
-import { type ConsensusGauges, createConsensusMetrics } from '../src/consensus/consensus-metrics.ts'
+import { createConsensusMetrics } from '../src/consensus/consensus-metrics.ts'
 import { Members } from '../src/consensus/members.ts'
 import { OrderLoop, type OwnContents } from '../src/consensus/order-loop.ts'
 import { r2sParamsOf } from '../src/consensus/r2s-orderer-init.ts'
@@ -15,6 +15,7 @@ import { StageTimes } from '../src/consensus/stage-times.ts'
 import { SteadyClock } from '../src/consensus/steady-clock.ts'
 import { ThresholdCoin } from '../src/consensus/threshold-coin.ts'
 import { type FoundLog, WriteAheadLog } from '../src/consensus/write-ahead-log.ts'
+import { noGauges } from './no-gauges.ts'
 import type { OrderAnswers, OrderCount, OrderEnd, OrderJob, OrderQuestion } from './order-messages.ts'
 
 export type { OrderAnswers, OrderCount, OrderEnd, OrderJob, OrderQuestion } from './order-messages.ts'
@@ -22,17 +23,6 @@ export type { OrderAnswers, OrderCount, OrderEnd, OrderJob, OrderQuestion } from
 /** Each transaction has its length before it. */
 const LENGTH_BYTES = 4
 const ERA = 0
-/** Nobody reads them here. */
-const noGauges: ConsensusGauges = {
-  round: 0,
-  decidedRound: 0,
-  certifiedHeight: 0n,
-  logBytes: 0,
-  waitingCommits: 0,
-  waitingCommitBytes: 0,
-  equivocators: 0,
-  members: [],
-}
 
 /**
  * A member that orders and does nothing else: all of a validator from the contents of own blocks to their place in the order,

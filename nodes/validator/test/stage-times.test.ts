@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { Block, Commit } from '@cumulus/r2s'
 import { createMetrics } from '@cumulus/service'
+import { noGauges } from '../bench/no-gauges.ts'
 import { createConsensusMetrics } from '../src/consensus/consensus-metrics.ts'
 import { StageTimes } from '../src/consensus/stage-times.ts'
 
@@ -14,19 +15,9 @@ function blockOf(round: number, txCount: number, author = self): Block {
 describe('the times of stages', () => {
   const setUp = () => {
     const registry = createMetrics()
-    const gauges = {
-      round: 0,
-      decidedRound: 0,
-      certifiedHeight: 0n,
-      logBytes: 0,
-      waitingCommits: 0,
-      waitingCommitBytes: 0,
-      equivocators: 0,
-      members: [],
-    }
     const clock = { nowMs: 1_000 }
     const times = new StageTimes(
-      createConsensusMetrics(registry, () => gauges),
+      createConsensusMetrics(registry, () => noGauges),
       () => clock.nowMs,
     )
     const after = (ms: number) => {
