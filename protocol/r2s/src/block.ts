@@ -321,7 +321,8 @@ function readEvidence(reader: ByteReader): Evidence {
   return { author, round, firstDigest, firstSignature, secondDigest, secondSignature }
 }
 
-function sized(bytes: Uint8Array, length: number): Uint8Array {
+/** @throws RangeError where bytes of fixed size have another: written down, they could not be read again */
+export function sized(bytes: Uint8Array, length: number): Uint8Array {
   if (bytes.length !== length) throw new RangeError(`${bytes.length} bytes where ${length} belong`)
   return bytes
 }

@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib'
 import { ByteReader, ByteWriter, DecodeError } from '@cumulus/bytes'
-import { type Block, type BlockRef, COIN_BYTES, DIGEST_BYTES, decodeBlock, encodeBlock } from './block.ts'
+import { type Block, type BlockRef, COIN_BYTES, DIGEST_BYTES, decodeBlock, encodeBlock, sized } from './block.ts'
 import type { RoundCoin } from './coin.ts'
 import type { Checkpoint } from './events.ts'
 
@@ -170,7 +170,7 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
 }
 
 function encodeCoin({ round, value }: RoundCoin): Uint8Array {
-  return new ByteWriter(4 + COIN_BYTES).u32(round).bytes(value).finish()
+  return new ByteWriter(4 + COIN_BYTES).u32(round).bytes(sized(value, COIN_BYTES)).finish()
 }
 
 function decodeCoin(bytes: Uint8Array): RoundCoin {

@@ -1,5 +1,5 @@
 import { ByteReader, ByteWriter, DecodeError } from '@cumulus/bytes'
-import { type Block, type BlockRef, COIN_BYTES, DIGEST_BYTES, encodeBlock, readBlock } from './block.ts'
+import { type Block, type BlockRef, COIN_BYTES, DIGEST_BYTES, encodeBlock, readBlock, sized } from './block.ts'
 import type { RoundCoin } from './coin.ts'
 
 /** Refs in one question, and blocks in one answer. */
@@ -71,7 +71,7 @@ export function encodeMessage(message: Message): Uint8Array {
       break
     case 'coins':
       writer.u8(message.coins.length)
-      for (const { round, value } of message.coins) writer.u32(round).bytes(value)
+      for (const { round, value } of message.coins) writer.u32(round).bytes(sized(value, COIN_BYTES))
   }
   return writer.finish()
 }

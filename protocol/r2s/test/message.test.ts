@@ -221,6 +221,11 @@ describe('a question for coins, and an answer', () => {
     }
   })
 
+  it('has no coin of another length', () => {
+    const coins = [{ round: 1, value: new Uint8Array(COIN_BYTES - 1) }]
+    assert.throws(() => encodeMessage({ kind: 'coins', coins }), RangeError)
+  })
+
   it('does not keep the bytes it came in', () => {
     const bytes = Buffer.from(encodeMessage(both([4])[1]!)) // whose slices would be views
     const message = decodeMessage(bytes, SIZE)
