@@ -41,6 +41,8 @@ export interface EngineInit {
   readonly bufferBytes?: number
   /** An open pack is sealed when it is older. Default ten minutes. */
   readonly sealAfterMs?: number
+  /** A write waits so long for the network to take packs when as many as may be are here. Default 15 s. */
+  readonly roomMs?: number
 }
 
 export interface EngineComponents {
@@ -245,6 +247,7 @@ export class Engine {
       sessions: this.peers,
       logSeats: () => reserve.seats(),
       log,
+      roomMs: this.#init.roomMs,
       onFull: (pack) => later((it) => it.seal(pack)),
       onDead: () => later((it) => it.noteDead()),
     })

@@ -27,8 +27,10 @@ describe('a gateway that is killed while it writes', () => {
       serialization: 'advanced',
     })
     children.push(child)
+    let died: string | undefined
     const port = new Promise<number>((resolve) => {
       child.on('message', (message: Message) => {
+        died ??= message['died']
         const { call, method, args, port: listening, stored: key, deleted: gone } = message as Record<string, never>
         if (method) {
           chain[method]!(...(args ?? [])).then(
@@ -47,7 +49,7 @@ describe('a gateway that is killed while it writes', () => {
     const before = stored.size
     await new Promise((resolve) => setTimeout(resolve, afterMs))
     await until(() => stored.size - before >= 15 || child.exitCode !== null, 60_000)
-    assert.equal(child.exitCode, null, 'the gateway died by itself')
+    assert.equal(child.exitCode, null, `the gateway died by itself: ${died}`)
     const exit = once(child, 'exit')
     child.kill('SIGKILL')
     await exit

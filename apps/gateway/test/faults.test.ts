@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import type { Engine } from '../src/engine.ts'
-import { bytesOf, get, OWNER, put, signal, TestNetwork, until } from './support/network.ts'
+import { UNSEALED_MAX } from '../src/journal/owner-journal.ts'
+import { bytesOf, get, OWNER, put, signal, small, TestNetwork, until } from './support/network.ts'
 
 describe('a gateway whose miners fail', () => {
   const network = new TestNetwork()
@@ -125,6 +126,68 @@ describe('a gateway whose miners fail', () => {
     await put(engine.objects, 'b', 'log/3', bytesOf(10, 500))
     assert.deepEqual(await get(engine.objects, 'b', 'log/3'), bytesOf(10, 500))
     await assert.rejects(get(engine.objects, 'b', 'log/refused'), { code: 'NoSuchKey' })
+  })
+
+  it('lets writes wait while the network is behind', async (t) => {
+    // Bodies of this size are held in the memory for bodies until they are written.
+    const fragmentBytes = 2 ** 18
+    const behind = new TestNetwork({
+      ...small,
+      classes: { ...small.classes, standard: { ...small.classes.standard, fragmentBytes } },
+    })
+    t.after(() => behind.close())
+    const gateway = await behind.gateway({ bufferBytes: 8 * fragmentBytes })
+    const { objects } = gateway
+    const { journal } = gateway.ownerStore(OWNER)!
+    await objects.createBucket(OWNER, 'b', { region: 'r', signal })
+    for (const miner of behind.miners) miner.refusePuts = true
+    const bytes = (i: number) => bytesOf(200 + i, 200_000)
+    let count = 0
+    while (journal.packCount < UNSEALED_MAX) await put(objects, 'b', `${count}`, bytes(count++))
+    // Four fit the last pack. The others hold all memory for bodies, and a pack on its way needs a segment's.
+    const puts = Array.from({ length: 16 }, () => put(objects, 'b', `${count}`, bytes(count++)))
+    let settled = 0
+    for (const one of puts) {
+      one.then(
+        () => settled++,
+        () => settled++,
+      )
+    }
+    await until(() => settled >= 3 && journal.waitingCount > 0)
+    for (const miner of behind.miners) miner.refusePuts = false
+    await Promise.all(puts)
+    for (let i = 0; i < count; i++) assert.deepEqual(await get(objects, 'b', `${i}`), bytes(i))
+  })
+
+  it('refuses writes while the network takes nothing at all, and takes them again when it does', async (t) => {
+    const behind = new TestNetwork()
+    t.after(() => behind.close())
+    const gateway = await behind.gateway({ roomMs: 1_000 })
+    const { objects } = gateway
+    const { journal, keeper } = gateway.ownerStore(OWNER)!
+    await objects.createBucket(OWNER, 'b', { region: 'r', signal })
+    for (const miner of behind.miners) miner.refusePuts = true
+    const bytes = (i: number) => bytesOf(200 + i, 50_000)
+    let count = 0
+    let refused: { code?: string } | undefined
+    while (!refused && count < 100) {
+      await put(objects, 'b', `${count}`, bytes(count)).then(
+        () => count++,
+        (error: { code?: string }) => {
+          refused = error
+        },
+      )
+    }
+    assert.equal(refused?.code, 'ServiceUnavailable')
+    assert.equal(journal.packCount, UNSEALED_MAX)
+    await assert.rejects(put(objects, 'b', 'refused', bytes(0)), { code: 'ServiceUnavailable' })
+
+    for (const miner of behind.miners) miner.refusePuts = false
+    await until(() => keeper.pendingSeals === 0 && journal.packCount <= 1)
+    for (let i = 0; i < 60; i++) await put(objects, 'b', `after/${i}`, bytes(1_000 + i))
+    for (let i = 0; i < count; i++) assert.deepEqual(await get(objects, 'b', `${i}`), bytes(i))
+    for (let i = 0; i < 60; i++) assert.deepEqual(await get(objects, 'b', `after/${i}`), bytes(1_000 + i))
+    await assert.rejects(get(objects, 'b', 'refused'), { code: 'NoSuchKey' })
   })
 
   it('starts again with everything that was acknowledged', async () => {

@@ -36,6 +36,8 @@ export interface Transaction<Result> {
   readonly shared: readonly string[]
   /** Ciphertext for the pack. */
   readonly data?: readonly Uint8Array[]
+  /** Says that a pack is in the network now: does not wait for packs to go, since they go by it. Small. */
+  readonly makesRoom?: boolean
   /**
    * Decides, on the index as it is, what is to be written; `extent` is where `data` will be. May be called more than
    * once. No mutations = nothing to do.
@@ -70,6 +72,8 @@ export interface OwnerJournalComponents {
   readonly sessions: SeatSessions
   readonly logSeats: () => Promise<LogSeat[]>
   readonly log: Logger
+  /** Writes wait so long for the network to take a pack when as many as may be are here. Default 15 s. */
+  readonly roomMs?: number | undefined
   /** Called when a pack takes no more entries: it is to be sealed. */
   readonly onFull: (pack: SealablePack) => void
   /** Called with segments of which nothing is needed any more. */
@@ -86,8 +90,10 @@ const BATCH_BYTES_MAX = 8 * 2 ** 20
 const BATCH_COUNT_MAX = 512
 /** Transactions waiting for the log; more are refused. */
 const WAITING_MAX = 16_384
-/** Packs that wait to be sealed; with more, writes are refused: the network does not take them. */
+/** Packs that are not in the network yet; with more, writes wait for it, but for those by which packs get there. */
 export const UNSEALED_MAX = 8
+/** A network that has taken no pack for so long takes none: writes are refused until it does. */
+const ROOM_MS = 15_000
 
 /**
  * The journal of one owner: takes transactions, writes them to the open pack in groups, and applies them to the index
@@ -102,6 +108,8 @@ export class OwnerJournal {
   readonly #components: OwnerJournalComponents
   readonly #logsTable: Table
   readonly #waiting: Waiting[] = []
+  /** Those that make room. */
+  readonly #first: Waiting[] = []
   readonly #packs = new Map<number, Pack>()
   #open: Pack | undefined
   #pump: Promise<void> | undefined
@@ -109,6 +117,10 @@ export class OwnerJournal {
   #nextSegment = 0
   /** Sequence numbers in the log whose clients were told that they failed. */
   #voids: number[] = []
+  /** Since when as many packs are here as may be, and whether writes were refused for it. */
+  #full: { readonly sinceMs: number; isRefusing: boolean } | undefined
+  /** Ends the wait for room. */
+  #lookAgain: (() => void) | undefined
   #closed = false
 
   constructor(components: OwnerJournalComponents) {
@@ -182,7 +194,7 @@ export class OwnerJournal {
 
   /** Transactions not durable yet. */
   get waitingCount(): number {
-    return this.#waiting.length
+    return this.#first.length + this.#waiting.length
   }
 
   get packCount(): number {
@@ -229,7 +241,9 @@ export class OwnerJournal {
     let dataLength = 0
     for (const part of transaction.data ?? []) dataLength += part.length
     const done = new Deferred<unknown>()
-    this.#waiting.push({ transaction, dataLength, done })
+    const queue = transaction.makesRoom ? this.#first : this.#waiting
+    queue.push({ transaction, dataLength, done })
+    if (transaction.makesRoom) this.#lookAgain?.()
     this.#pump ??= this.#run()
     return done.promise as Promise<Result>
   }
@@ -238,6 +252,7 @@ export class OwnerJournal {
   async rotate(): Promise<void> {
     // Between groups only: the pump looks at this before each.
     this.#rotateAsked = true
+    this.#lookAgain?.()
     this.#pump ??= this.#run()
     await this.#pump
   }
@@ -249,6 +264,8 @@ export class OwnerJournal {
     if (!pack) return
     await this.#components.index.flushed()
     this.#packs.delete(segment)
+    this.#full = undefined
+    this.#lookAgain?.()
     await pack.log.drop()
     await this.#forgetLog(logIdOf(pack.log.header), await pack.followers.drop())
   }
@@ -268,6 +285,7 @@ export class OwnerJournal {
   /** Waits for what was submitted, then closes the files. Logs stay. */
   async close(): Promise<void> {
     this.#closed = true
+    this.#lookAgain?.()
     await this.#pump
     for (const { log } of this.#packs.values()) await log.close()
   }
@@ -275,22 +293,25 @@ export class OwnerJournal {
   async #run(): Promise<void> {
     // Whoever submits in this turn of the event loop comes along.
     await Promise.resolve()
-    while (this.#waiting.length > 0 || this.#rotateAsked) {
+    while (this.waitingCount > 0 || this.#rotateAsked) {
       if (this.#rotateAsked) {
         this.#rotateAsked = false
         if (this.#open && this.#open.log.entryCount > 0) this.#rotateNow()
         continue
       }
       try {
-        await this.#writeGroup()
+        if (this.#first.length > 0 || this.#hasRoom) await this.#writeGroup()
+        else await this.#waitForRoom()
       } catch (error) {
         // Nothing could be begun: no pack. Everybody waiting is told.
-        const failure =
-          error instanceof ObjectError
-            ? error
-            : new ObjectError('ServiceUnavailable', `cannot write: ${(error as Error).message}`, {}, { cause: error })
-        if (!(error instanceof ObjectError)) this.#components.log.error('journal cannot be written', { error })
-        for (const { done } of this.#waiting.splice(0)) done.reject(failure)
+        const failure = new ObjectError(
+          'ServiceUnavailable',
+          `cannot write: ${(error as Error).message}`,
+          {},
+          { cause: error },
+        )
+        this.#components.log.error('journal cannot be written', { error })
+        for (const { done } of [...this.#first.splice(0), ...this.#waiting.splice(0)]) done.reject(failure)
       }
     }
     // In the same turn as the last look at what waits: whoever comes now starts the pump again.
@@ -374,8 +395,10 @@ export class OwnerJournal {
     const hasVoids = this.#voids.length > 0
     if (hasVoids && !add([{ kind: 'void', sequences: this.#voids }], [], 0)) return 'full'
     let bytes = 0
-    while (this.#waiting.length > 0 && members.length < BATCH_COUNT_MAX) {
-      const waiting = this.#waiting[0]!
+    while (members.length < BATCH_COUNT_MAX) {
+      const queue = this.#first.length > 0 ? this.#first : this.#waiting
+      const waiting = queue[0]
+      if (!waiting || (queue === this.#waiting && !this.#hasRoom)) break
       const { transaction, dataLength } = waiting
       if (members.length > 0 && bytes + dataLength > BATCH_BYTES_MAX) break
       const conflict =
@@ -398,11 +421,11 @@ export class OwnerJournal {
           })
         }
       } catch (error) {
-        this.#waiting.shift()
+        queue.shift()
         waiting.done.reject(error)
         continue
       }
-      this.#waiting.shift()
+      queue.shift()
       for (const name of transaction.exclusive) exclusive.add(name)
       for (const name of transaction.shared) shared.add(name)
       members.push({ waiting, result: built.result })
@@ -417,12 +440,37 @@ export class OwnerJournal {
     this.#components.onFull({ segment: pack.log.header.segment, log: pack.log })
   }
 
-  async #newPack(): Promise<Pack> {
-    if (this.#packs.size >= UNSEALED_MAX) {
-      throw new ObjectError('ServiceUnavailable', `${this.#packs.size} packs wait for the network to take them`, {
-        packs: this.#packs.size,
-      })
+  /** Whether the open pack takes writes of any kind, or another one may be begun for them. */
+  get #hasRoom(): boolean {
+    return this.#packs.size < UNSEALED_MAX + (this.#open ? 1 : 0)
+  }
+
+  /**
+   * Resolves when it makes sense to look again. The wait begins when there is no room, not with each write: once it was
+   * in vain, writes are refused at once until the network takes a pack.
+   */
+  async #waitForRoom(): Promise<void> {
+    this.#full ??= { sinceMs: performance.now(), isRefusing: false }
+    const leftMs = this.#full.sinceMs + (this.#components.roomMs ?? ROOM_MS) - performance.now()
+    if (leftMs > 0 && !this.#closed) {
+      const { promise, resolve } = Promise.withResolvers<void>()
+      this.#lookAgain = resolve
+      const timer = setTimeout(resolve, leftMs)
+      await promise
+      clearTimeout(timer)
+      this.#lookAgain = undefined
+      return
     }
+    const packs = this.#packs.size
+    const refused = this.#waiting.splice(0)
+    if (!this.#full.isRefusing) this.#components.log.warn('writes are refused: packs wait', { packs })
+    this.#full.isRefusing = true
+    for (const { done } of refused) {
+      done.reject(new ObjectError('ServiceUnavailable', `${packs} packs wait for the network to take them`, { packs }))
+    }
+  }
+
+  async #newPack(): Promise<Pack> {
     const { folder, chainId } = this.#components
     const header: PackHeader = {
       chainId,

@@ -2,6 +2,7 @@ import { ObjectError } from '../object-layer.ts'
 
 interface Waiter {
   readonly bytes: number
+  readonly bytesMax: number
   readonly wake: () => void
 }
 
@@ -11,6 +12,8 @@ const WAIT_MS = 60_000
 /**
  * The memory for bodies on their way: a fixed number of bytes, handed out in order of asking. Buffers of a whole
  * segment are kept and used again, since fresh ones cost a page fault for every 4 KiB.
+ *
+ * One segment more is for packs on their way into the network: bodies may all be waiting for just that.
  */
 export class BufferPool {
   readonly #segmentBytes: number
@@ -30,9 +33,15 @@ export class BufferPool {
   }
 
   /** Waits for its turn. @throws ObjectError SlowDown · the signal's reason */
-  async acquire(bytes: number, signal?: AbortSignal): Promise<void> {
+  acquire(bytes: number, signal?: AbortSignal): Promise<void> {
+    return this.#acquire(bytes, this.#bytesMax, signal)
+  }
+
+  async #acquire(bytes: number, bytesMax: number, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted()
-    if (this.#waiters.length === 0 && this.#usedBytes + bytes <= this.#bytesMax) {
+    // Who may go further does not wait for those who may not.
+    const isNext = this.#waiters.length === 0 || bytesMax > this.#bytesMax
+    if (isNext && this.#usedBytes + bytes <= bytesMax) {
       this.#usedBytes += bytes
       return
     }
@@ -52,6 +61,7 @@ export class BufferPool {
       )
       const waiter: Waiter = {
         bytes,
+        bytesMax,
         wake: () => {
           clearTimeout(timer)
           signal?.removeEventListener('abort', onAbort)
@@ -59,7 +69,8 @@ export class BufferPool {
         },
       }
       signal?.addEventListener('abort', onAbort, { once: true })
-      this.#waiters.push(waiter)
+      if (bytesMax > this.#bytesMax) this.#waiters.unshift(waiter)
+      else this.#waiters.push(waiter)
     })
   }
 
@@ -74,13 +85,19 @@ export class BufferPool {
     return this.#spare.pop() ?? new ArrayBuffer(this.#segmentBytes)
   }
 
+  /** As `take`, before whoever waits, and with one segment more than bodies may have. */
+  async takeFirst(signal?: AbortSignal): Promise<ArrayBuffer> {
+    await this.#acquire(this.#segmentBytes, this.#bytesMax + this.#segmentBytes, signal)
+    return this.#spare.pop() ?? new ArrayBuffer(this.#segmentBytes)
+  }
+
   give(buffer: ArrayBuffer): void {
     if (buffer.byteLength === this.#segmentBytes) this.#spare.push(buffer)
     this.release(this.#segmentBytes)
   }
 
   #wakeNext(): void {
-    while (this.#waiters.length > 0 && this.#usedBytes + this.#waiters[0]!.bytes <= this.#bytesMax) {
+    while (this.#waiters.length > 0 && this.#usedBytes + this.#waiters[0]!.bytes <= this.#waiters[0]!.bytesMax) {
       const waiter = this.#waiters.shift()!
       this.#usedBytes += waiter.bytes
       waiter.wake()

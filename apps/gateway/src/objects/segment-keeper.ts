@@ -114,7 +114,7 @@ export class SegmentKeeper {
     const { place, reservation, written } = await this.#put(pieces, NO_JOURNAL, consumed)
     const segment = this.#c.journal.nextSegment()
     this.pin(segment)
-    const journaled = this.#record({ segment, kind: 0, users, reservation, ...place, ...stored(written) })
+    const journaled = this.#record({ segment, kind: 0, users, reservation, ...place, ...stored(written) }, false)
     this.#watchAftermath(segment, written)
     return { segment, journaled }
   }
@@ -147,13 +147,15 @@ export class SegmentKeeper {
     isCommitted: boolean,
   ): Promise<void> {
     const signatures = new Uint8Array(isCommitted ? 0 : 64)
-    await this.#record({ ...segment, reservation: NO_RESERVATION, seats: isCommitted ? 0 : 1, signatures })
+    await this.#record({ ...segment, reservation: NO_RESERVATION, seats: isCommitted ? 0 : 1, signatures }, false)
   }
 
-  async #record(value: StoredSegment): Promise<void> {
+  /** @param makesRoom whether packs can go only after it */
+  async #record(value: StoredSegment, makesRoom: boolean): Promise<void> {
     await this.#c.journal.submit({
       exclusive: [`s/${value.segment}`],
       shared: [],
+      makesRoom,
       build: () => ({ mutations: [{ kind: 'segment-set', value }], result: undefined }),
     })
     this.#toCommit.add(value.segment)
@@ -237,7 +239,7 @@ export class SegmentKeeper {
 
   async #sealPack({ segment, log }: SealablePack): Promise<void> {
     if (this.#c.index.segment(this.#c.territory, segment)) return // done before a crash
-    const buffer = await this.#c.buffers.take(this.#c.signal)
+    const buffer = await this.#c.buffers.takeFirst(this.#c.signal)
     let sealed: { length: number; journalDigest: Uint8Array }
     try {
       sealed = await log.seal(new Uint8Array(buffer))
@@ -249,7 +251,7 @@ export class SegmentKeeper {
     const { place, reservation, written } = await this.#put(pieces, sealed.journalDigest, (buffers) => {
       for (const used of buffers) this.#c.buffers.give(used)
     })
-    await this.#record({ segment, kind: 1, users: [], reservation, ...place, ...stored(written) })
+    await this.#record({ segment, kind: 1, users: [], reservation, ...place, ...stored(written) }, true)
     this.#watchAftermath(segment, written)
     this.stats.sealed++
   }
@@ -330,7 +332,7 @@ export class SegmentKeeper {
   /** Writes a segment to another stripe: its own is lost to it. Readers find it under its number as before. */
   async relocate(row: StoredSegment): Promise<void> {
     const descriptor = decodeDescriptor(row.descriptor)
-    const buffer = await this.#c.buffers.take(this.#c.signal)
+    const buffer = await this.#c.buffers.takeFirst(this.#c.signal)
     let length: number
     try {
       const { bytes } = await this.#c.pool.read({
@@ -350,7 +352,7 @@ export class SegmentKeeper {
       for (const used of buffers) this.#c.buffers.give(used)
     })
     const { segment, kind, users } = row
-    await this.#record({ segment, kind, users, reservation, ...place, ...stored(written) })
+    await this.#record({ segment, kind, users, reservation, ...place, ...stored(written) }, true)
     this.#watchAftermath(segment, written)
     this.stats.relocated++
   }

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import { createLogger } from '@cumulus/service'
 import type { ChainStripe, GatewayChain } from '../../src/chain/gateway-chain.ts'
 import { Engine } from '../../src/engine.ts'
@@ -16,8 +17,13 @@ process.on('message', (message: { answer?: number; value?: unknown; error?: stri
     const call = calls.get(message.answer)!
     if (message.error) call.reject(new Error(message.error))
     else call.resolve(message.value)
-  } else if (message.go !== undefined) void write(message.go)
+  } else if (message.go !== undefined) write(message.go).catch(die)
 })
+
+/** Says why. */
+function die(error: unknown): void {
+  process.send!({ died: inspect(error) }, () => process.exit(1))
+}
 
 const ask = (method: string, ...args: unknown[]): Promise<never> => {
   const call = Promise.withResolvers<unknown>()
@@ -43,7 +49,7 @@ const engine = await Engine.open(
     chain,
     log: createLogger({ name: 'child', level: 'error' }),
     signal,
-    onDeath: () => process.exit(1),
+    onDeath: die,
   },
 )
 await engine.addOwner({ owner: OWNER, territory: 1n, dataKey: dataKeyOf(OWNER) })
