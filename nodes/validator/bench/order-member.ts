@@ -49,6 +49,7 @@ class OrderMember {
   #transactions = 0
   readonly #digests: string[] = []
   readonly #rotationsMs: number[] = []
+  readonly #syncMs = { usual: [] as number[], rotating: [] as number[] }
 
   private constructor(job: OrderJob, identity: PeerIdentity, wal: WriteAheadLog, found: FoundLog) {
     this.#job = job
@@ -115,8 +116,11 @@ class OrderMember {
       member: self,
       peerKey: identity.publicKey,
     }
-    const { wal, found } = await WriteAheadLog.open(folder, owner, 0n)
-    const member = new OrderMember(job, identity, wal, found)
+    let member: OrderMember | undefined
+    const { wal, found } = await WriteAheadLog.open(folder, owner, 0n, {
+      onSync: (seconds) => member!.#noteSync(1000 * seconds),
+    })
+    member = new OrderMember(job, identity, wal, found)
     member.#listener = await listen({
       host: '127.0.0.1',
       port,
@@ -153,7 +157,11 @@ class OrderMember {
     await this.#listener?.close()
     await this.#wal.close()
     await this.#coin.close()
-    return { digests: this.#digests, stagesMs: this.#times.table, rotationsMs: this.#rotationsMs }
+    return { digests: this.#digests, stagesMs: this.#times.table, rotationsMs: this.#rotationsMs, syncMs: this.#syncMs }
+  }
+
+  #noteSync(ms: number): void {
+    this.#syncMs[this.#wal.isRotating ? 'rotating' : 'usual'].push(ms)
   }
 
   /** No two transactions are the same. */

@@ -39,7 +39,9 @@ export interface OrderEnd {
   readonly digests: readonly string[]
   /** Of the last minute. */
   readonly stagesMs: StageTable
-  /** How long own blocks had to wait each time the log was begun anew. */
+  /** How long own blocks waited for the disk, by whether the log was being begun anew. */
+  readonly syncMs: { readonly usual: readonly number[]; readonly rotating: readonly number[] }
+  /** How long it took each time to begin the log anew. */
   readonly rotationsMs: readonly number[]
 }
 

@@ -55,7 +55,7 @@ describe('a committee of four', () => {
 describe('a committee of four at full pace', () => {
   let committee: TestCommittee
   before(async () => {
-    committee = await TestCommittee.start(4, { pace: { minRoundMs: 5, idleRoundMs: 10 } })
+    committee = await TestCommittee.start(4, { pace: { minRoundMs: 5, idleRoundMs: 10, logBytes: 2 ** 14 } })
   })
   after(() => committee.remove())
 

@@ -9,11 +9,12 @@ import { describe, it } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 import { equalBytes, hexToBytes } from '@cumulus/bytes'
 import { coinMessage, voteMessage } from '@cumulus/certificate'
-import { LmdbLedgerStore, writeGenesis } from '@cumulus/execution'
+import { LmdbLedgerStore, paramsOf, writeGenesis } from '@cumulus/execution'
 import { dial, FRAME_BODY_BYTES_MAX, FrameOp, PeerIdentity } from '@cumulus/network'
 import { type Block, type BlockRef, encodeMessage, genesisDigest, readLog, sealBlock } from '@cumulus/r2s'
 import { BlsKey, verifyBls } from '@cumulus/threshold'
 import { testAccount } from '../../execution/test/transactions.ts'
+import { decodeLogFile } from '../src/consensus/log-file.ts'
 import { assertSameChain, headOf, transfer } from './chain-tools.ts'
 import { committeeGenesis, eventually, TestCommittee, TestMember, testSeats } from './test-committee.ts'
 
@@ -298,7 +299,7 @@ describe('a committee of four with a member', () => {
     const roundOf = async () => (await rest[0]!.status()).orderer.members[0]!.round
     try {
       await Promise.all(rest.map((member) => member.start()))
-      for (let kill = 0; kill < 4; kill++) {
+      for (let kill = 0; kill < 6; kill++) {
         const before = await roundOf()
         await start()
         await eventually('own blocks', async () => (await roundOf()) > before + 2)
@@ -311,6 +312,11 @@ describe('a committee of four with a member', () => {
       await transfer(rest[0]!, 1, 3)
       for (const member of rest) assert.deepEqual((await member.status()).orderer.evidence, [])
       await assertSameChain(rest, await headOf(rest[0]!))
+      const log = await readFile(join(killed!.dir, 'order', 'wal.log'))
+      const owner = { chainId: BigInt(paramsOf(genesis).chainId), era: 0, member: 0 }
+      const found = decodeLogFile(new Uint8Array(log), owner)
+      assert.ok(found.kind === 'log')
+      assert.ok(found.height > 0n, 'the log was never begun anew')
     } finally {
       child?.kill('SIGKILL')
       await Promise.all(rest.map((member) => member.stop()))

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { statSync } from 'node:fs'
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, beforeEach, describe, it, type TestContext } from 'node:test'
@@ -89,14 +90,21 @@ describe('the write-ahead log', () => {
     assert.deepEqual(blocks[5]!.digest, block(3).digest)
   })
 
-  /** What is durable of the files in the folder, the log and what is to replace it being one. */
+  /** What is durable of the log, of what is to replace it, and of their names. */
   const watchFolder = async (t: TestContext) => {
-    let log = new DurableBytes()
+    const files = new Map<number, DurableBytes>()
     const folder = new DurableBytes()
+    const log = () => {
+      const { ino } = statSync(path())
+      if (!files.has(ino)) files.set(ino, new DurableBytes())
+      return files.get(ino)!
+    }
     await watchDisk(t, (call, done) => {
-      if (call.path === `${path()}.new` && call.kind === 'write') log = new DurableBytes()
-      if (call.path.startsWith(path())) return log.carryOut(call, done)
-      return call.path === join(dir, 'order') ? folder.carryOut(call, done) : done()
+      if (call.path === join(dir, 'order')) return folder.carryOut(call, done)
+      if (!call.path.startsWith(path())) return done()
+      const { ino } = statSync(call.path)
+      if (!files.has(ino)) files.set(ino, new DurableBytes())
+      return files.get(ino)!.carryOut(call, done)
     })
     /** Of the log, up to the end of a block. */
     const assertDurable = async (last: Block) => {
@@ -109,10 +117,10 @@ describe('the write-ahead log', () => {
         [0, 512],
         [LOG_HEAD_BYTES, at + record.length],
       ] as const) {
-        assert.equal(log.firstLost(start, end), undefined, `round ${last.header.round} may be lost`)
+        assert.equal(log().firstLost(start, end), undefined, `round ${last.header.round} may be lost`)
       }
     }
-    return { log: () => log, folder, assertDurable }
+    return { log, folder, assertDurable }
   }
 
   it('has an own block and all before it on the disk when it says so, after one wait', {
@@ -166,6 +174,105 @@ describe('the write-ahead log', () => {
     await assertDurable(block(5))
     assert.equal(log().waitCount, waits + 1)
     await wal.close()
+  })
+
+  it('takes own blocks while it is begun anew, and has each of them whenever the power goes', {
+    skip: noDiskCalls,
+  }, async (t) => {
+    await write(3)
+    const { folder, assertDurable } = await watchFolder(t)
+    const { wal } = await open()
+    wal.append({ kind: 'block', block: block(4, 0) })
+    // Large enough for some pieces, and no sector of zeros.
+    const window = Array.from({ length: 12 }, (_, i) => block(4, i + 10, 400_000))
+    const renames = folder.waitCount
+    let isRotated = false
+    const rotation = wal.rotate({ checkpoint, coins: [coin(3)], blocks: [block(4, 0), ...window, block(3)] }, 77n)
+    rotation.finally(() => {
+      isRotated = true
+    })
+    let round = 3
+    const others: Block[] = []
+    let countAfter = 0
+    while (countAfter < 2) {
+      if (isRotated) countAfter++
+      const other = block(++round, 0, round === 5 ? 700_000 : 100)
+      others.push(other)
+      wal.append({ kind: 'block', block: other })
+      await wal.persist(block(round))
+      await assertDurable(block(round))
+    }
+    await rotation
+    assert.equal(folder.waitCount, renames + 1)
+    // The large one came before the change.
+    assert.ok(round > 6)
+    await wal.close()
+    const { wal: last, found } = await open()
+    assert.ok(found.kind === 'log')
+    assert.equal(wal.bytes, last.bytes)
+    await last.close()
+    assert.equal(found.height, 77n)
+    assert.deepEqual(found.coins, [coin(3)])
+    // Everything once, in its order.
+    const all = [block(4, 0), ...window, block(3)]
+    for (const other of others) all.push(other, block(other.header.round))
+    assert.deepEqual(
+      found.blocks.map(({ digest }) => bytesToHex(digest)),
+      all.map(({ digest }) => bytesToHex(digest)),
+    )
+  })
+
+  it('lets no own block wait for a log that is begun anew, whatever the disk does with that', {
+    skip: noDiskCalls,
+  }, async (t) => {
+    const { wal } = await open()
+    await wal.persist(block(1))
+    const held = Promise.withResolvers<void>()
+    await watchDisk(t, async (call, done) => {
+      if (call.path.endsWith('.new')) await held.promise
+      return done()
+    })
+    const rotation = wal.rotate({ checkpoint, coins: [], blocks: [block(1)] }, 1n)
+    for (let round = 2; round < 8; round++) await wal.persist(block(round, 1, 300_000))
+    assert.equal(wal.isRotating, true)
+    assert.equal(wal.isLong, false)
+    held.resolve()
+    await rotation
+    assert.equal(wal.isRotating, false)
+    await wal.close()
+    assert.deepEqual(await roundsOf(), [1, 2, 3, 4, 5, 6, 7])
+  })
+
+  it('stays what it was if it is closed, or the process dies, while another is in the making', {
+    skip: noDiskCalls,
+  }, async (t) => {
+    const { wal } = await open()
+    await wal.persist(block(1))
+    let isHeld = true
+    const held = Promise.withResolvers<void>()
+    await watchDisk(t, async (call, done) => {
+      if (isHeld && call.path.endsWith('.new')) await held.promise
+      return done()
+    })
+    const rotation = wal.rotate({ checkpoint, coins: [], blocks: [block(1, 0, 3_000_000)] }, 1n)
+    await wal.persist(block(2))
+    // As after kill -9.
+    const copy = join(root, `copy-${count}`)
+    await cp(dir, copy, { recursive: true })
+    const { wal: other, found } = await WriteAheadLog.open(copy, owner, 0n)
+    await other.close()
+    assert.ok(found.kind === 'log')
+    assert.deepEqual(
+      found.blocks.map(({ header }) => header.round),
+      [1, 2],
+    )
+    await wal.persist(block(3))
+    const closing = wal.close()
+    isHeld = false
+    held.resolve()
+    await Promise.all([rotation, closing])
+    assert.deepEqual(await readdir(join(dir, 'order')), ['wal.log'])
+    assert.deepEqual(await roundsOf(), [1, 2, 3])
   })
 
   it('has every own block that was reported as durable, whichever sectors of the next write a power cut leaves', async () => {

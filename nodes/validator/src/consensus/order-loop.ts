@@ -86,9 +86,9 @@ export class OrderLoop {
     return this.#silencedAt
   }
 
-  /** Whether no own block is on its way to the disk: then the log may be begun anew. */
+  /** Whether no own block is on its way to the disk, and no other log in the making: then the log may be begun anew. */
   get mayRotate(): boolean {
-    return this.#isStarted && !this.#isPersisting
+    return this.#isStarted && !this.#isPersisting && !this.#components.wal.isRotating
   }
 
   /**
@@ -125,7 +125,7 @@ export class OrderLoop {
     clearTimeout(this.#timer)
   }
 
-  /** Where the order is continued from after `checkpoint`, as a log that begins now would tell it. */
+  /** Begins the log anew, as the core is now; ordering goes on meanwhile. @throws ConsensusError LOG_FAILED */
   async rotate(height: bigint): Promise<void> {
     const checkpoint: Checkpoint = this.core.checkpoint()
     const blocks = this.core.window()

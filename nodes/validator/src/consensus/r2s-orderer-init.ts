@@ -48,6 +48,8 @@ export interface R2sOrdererInit {
   readonly minRoundMs?: number
   /** Longest pause while nobody has anything to say. */
   readonly idleRoundMs?: number
+  /** The log of the order is begun anew when it has grown to this. Default 8 MiB. */
+  readonly logBytes?: number
 }
 
 /** Rounds of a committee on one machine cost 2 ms of CPU a member with four, and 7 with eleven. */

@@ -222,7 +222,10 @@ export class R2sOrderer implements Orderer {
     const onSync = { call: (_seconds: number): void => {} }
     const silencedAt = await readSilence(folder)
     if (silencedAt !== undefined) log.error('this member is silent', { round: silencedAt, next: SILENCE_ADVICE })
-    const { wal, found } = await WriteAheadLog.open(folder, owner, chain.head.number, (seconds) => onSync.call(seconds))
+    const { wal, found } = await WriteAheadLog.open(folder, owner, chain.head.number, {
+      onSync: (seconds) => onSync.call(seconds),
+      rotateBytes: init.logBytes,
+    })
     if (found.kind === 'lost') log.warn('the log of the order is lost: asking the others', { reason: found.reason })
     else log.info('log of the order', { found: found.kind, bytes: wal.bytes })
     const evidence = await EvidenceFile.open(join(folder, 'order', 'evidence.jsonl'))
@@ -269,7 +272,7 @@ export class R2sOrderer implements Orderer {
         const commit = await this.#nextCommit(ended)
         if (commit) yield* this.#batches(commit, ended)
         if (ended.aborted) return
-        await this.#rotate()
+        this.#rotate()
       }
     } finally {
       ending.abort()
@@ -494,13 +497,13 @@ export class R2sOrderer implements Orderer {
     this.#loop.step({ kind: 'pressure', high })
   }
 
-  /** Begins the log anew where all that it told is in the chain. */
-  async #rotate(): Promise<void> {
+  /** Begins the log anew where all that it told is in the chain. Nobody waits for it. */
+  #rotate(): void {
     if (!this.#wal.isLong && !this.#mustRotate) return
     const isTold = this.#parent.number === this.#components.chain.head.number
     if (this.#commits.count > 0 || this.#isBehind || !isTold || !this.#loop.mayRotate) return
     this.#mustRotate = false
-    await this.#loop.rotate(this.#components.chain.head.number)
+    this.#loop.rotate(this.#components.chain.head.number).catch((error: ConsensusError) => this.#fail(error))
   }
 
   #keepEvidence(record: EvidenceRecord): void {

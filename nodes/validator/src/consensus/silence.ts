@@ -1,7 +1,7 @@
 import { closeSync, fsyncSync, openSync, writeFileSync } from 'node:fs'
 import { readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { LOG_FILE } from './write-ahead-log.ts'
+import { LOG_FILE } from './next-log.ts'
 
 /**
  * There once the member has met a block of its own that it did not sign, with the round of that block. The log holds such blocks

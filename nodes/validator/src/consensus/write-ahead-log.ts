@@ -1,12 +1,11 @@
-import { constants } from 'node:fs'
-import { type FileHandle, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { bytesToHex, concatBytes } from '@cumulus/bytes'
 import { type Block, type Checkpoint, encodeLogRecord, type LogRecord, type RoundCoin } from '@cumulus/r2s'
 import { ConsensusError } from './consensus-error.ts'
+import { exists, O_DSYNC, openSyncing, syncFolder, writeAt, writeDurably } from './log-disk.ts'
 import {
   decodeLogFile,
-  encodeLogHead,
   encodeMark,
   LOG_HEAD_BYTES,
   type LogFile,
@@ -14,6 +13,7 @@ import {
   type LogOwner,
   offsetOfMark,
 } from './log-file.ts'
+import { LOG_FILE, NextLog, nextPath, type OpenLog, RESERVE_BYTES } from './next-log.ts'
 
 /**
  * What a log tells at start (R²S, section 2.10). `fresh`: this member certainly never signed. `lost`: it may have signed
@@ -32,6 +32,13 @@ export type FoundLog =
       readonly damage: 'none' | 'torn'
     }
 
+export interface LogOptions {
+  /** Told how long each own block waited for the disk. */
+  readonly onSync?: (seconds: number) => void
+  /** The log is begun anew when it has grown to this, and to four times what it began with. Default 8 MiB. */
+  readonly rotateBytes?: number | undefined
+}
+
 /** What a log that is begun anew takes over. */
 export interface LogStart {
   readonly checkpoint: Checkpoint
@@ -39,7 +46,6 @@ export interface LogStart {
   readonly blocks: readonly Block[]
 }
 
-export const LOG_FILE = 'wal.log'
 /** There while it is not known what this member signed before it lost its log. */
 const LOST_FILE = 'LOST'
 /**
@@ -50,23 +56,22 @@ const NEW_FILE = 'order.new'
 
 /** Records of others wait in memory until an own block is written, but not more than this. */
 const BUFFER_BYTES_MAX = 2 ** 20
-/** The log is begun anew when it has grown to this and to four times what it began with: about 20,000 blocks, a second to read. */
+/** About 20,000 blocks, a second to read. */
 const ROTATE_BYTES = 8 * 2 ** 20
 const ROTATE_FACTOR = 4
-/**
- * Zeros are written this far ahead of the records, so many at a time: to write where the file has blocks already is all that a
- * sync then has to do. A file that grows makes each sync wait for the journal of the file system too.
- */
-const RESERVE_BYTES = 2 ** 20
+/** Zeros are written ahead in steps of this. */
 const RESERVE_STEP_BYTES = 256 * 1024
-/** 0 where the system has none. */
-const O_DSYNC: number = constants.O_DSYNC ?? 0
+/** What came into the log while it was begun anew is written before own blocks wait for the change, but for so much ... */
+const CHANGE_BYTES_MAX = 512 * 1024
+/** ... unless it comes as fast as it can be written. */
+const TURNS_MAX = 16
 /** How often it is noted in the head what is durable: a second page for the sync to write. */
 const MARK_MS = 1_000
 
 /**
  * What this member must not forget, in one file: `<folder>/order/wal.log`. An own block is in it, with all before it,
- * before anybody else sees the block. Kept short by `rotate`, which replaces the file as a whole by a rename.
+ * before anybody else sees the block. Kept short by `rotate`, which replaces the file as a whole by a rename; until then the
+ * one before is whole and goes on.
  *
  * Calls are carried out in their order. After a failure all fail: nothing may be signed any more.
  */
@@ -87,10 +92,14 @@ export class WriteAheadLog {
   #reservedBytes: number
   /** With what is not written yet. */
   #bytes: number
+  readonly #rotateBytes: number
   #rotateAt: number
   #isLost: boolean
   #buffer: Uint8Array[] = []
   #bufferedBytes = 0
+  /** While the log is begun anew: what was written to the file since. */
+  #since: Uint8Array[] | undefined
+  #rotation: Promise<void> | undefined
   #tail: Promise<void> = Promise.resolve()
   #failure: ConsensusError | undefined
   #isClosed = false
@@ -99,7 +108,7 @@ export class WriteAheadLog {
     folder: string,
     owner: LogOwner,
     state: OpenLog & { readonly isLost: boolean },
-    onSync: (seconds: number) => void,
+    { onSync = () => {}, rotateBytes = ROTATE_BYTES }: LogOptions,
   ) {
     this.#folder = folder
     this.#owner = owner
@@ -110,7 +119,8 @@ export class WriteAheadLog {
     this.#durableEnd = this.#end
     this.#bytes = this.#end
     this.#reservedBytes = state.reservedBytes
-    this.#rotateAt = ROTATE_BYTES
+    this.#rotateBytes = rotateBytes
+    this.#rotateAt = rotateBytes
     this.#isLost = state.isLost
     this.#onSync = onSync
   }
@@ -119,32 +129,33 @@ export class WriteAheadLog {
    * Opens the log of `folder`, or begins one. Without a log it is lost, unless the chain is empty and the keys are new.
    *
    * @param chainHeight of the chain in the folder
-   * @param onSync told how long each write of an own block took
    * @throws ConsensusError OTHER_LOG, LOG_FAILED
    */
   static async open(
     folder: string,
     owner: LogOwner,
     chainHeight: bigint,
-    onSync: (seconds: number) => void = () => {},
+    options: LogOptions = {},
   ): Promise<{ wal: WriteAheadLog; found: FoundLog }> {
     try {
       const dir = join(folder, 'order')
       await mkdir(dir, { recursive: true })
-      await rm(join(dir, `${LOG_FILE}.new`), { force: true })
+      await rm(nextPath(dir), { force: true })
       const isNew = chainHeight === 0n && (await areKeysNew(folder, owner))
       const found = await readLogOf(folder, owner, isNew)
       if (found.kind === 'log') {
         const opened = await reopenLog(join(dir, LOG_FILE), found)
         await forgetNew(folder)
-        return { wal: new WriteAheadLog(folder, owner, { ...opened, isLost: false }, onSync), found }
+        return { wal: new WriteAheadLog(folder, owner, { ...opened, isLost: false }, options), found }
       }
       if (found.kind === 'lost') await writeDurably(join(dir, LOST_FILE), `${found.reason}\n`, dir)
-      const created = await createLog(dir, owner, chainHeight, [])
+      const next = await NextLog.begin(dir)
+      await next.settle()
+      const created = await next.take(owner, chainHeight)
       // From now on the log speaks for the keys; should it go, they are new no longer.
       await forgetNew(folder)
       const state = { ...created, isLost: found.kind === 'lost' }
-      return { wal: new WriteAheadLog(folder, owner, state, onSync), found }
+      return { wal: new WriteAheadLog(folder, owner, state, options), found }
     } catch (cause) {
       if (cause instanceof ConsensusError) throw cause
       throw new ConsensusError('LOG_FAILED', `the log of ${folder} cannot be opened`, { folder }, { cause })
@@ -155,9 +166,13 @@ export class WriteAheadLog {
     return this.#bytes
   }
 
-  /** Whether it has grown enough to be begun anew. */
+  /** Whether it has grown enough to be begun anew. Not while it is. */
   get isLong(): boolean {
-    return this.bytes >= this.#rotateAt
+    return this.bytes >= this.#rotateAt && !this.isRotating
+  }
+
+  get isRotating(): boolean {
+    return this.#rotation !== undefined
   }
 
   /** Goes to the disk with the next own block at the latest. */
@@ -184,8 +199,8 @@ export class WriteAheadLog {
   persist(block: Block): Promise<void> {
     this.append({ kind: 'block', block })
     const waiting = this.#take()
+    const startMs = performance.now()
     const done = this.#then(async () => {
-      const startMs = performance.now()
       // A syncing write makes nothing durable but itself.
       const isAlone = O_DSYNC !== 0 && this.#durableEnd === this.#end
       await this.#write(waiting, isAlone ? this.#syncing : this.#file)
@@ -205,35 +220,78 @@ export class WriteAheadLog {
   }
 
   /**
-   * Begins the log anew. No own block may be on its way to the disk.
+   * Begins the log anew beside what is in use. Own blocks go on meanwhile: they wait for the change alone. No own block may be
+   * on its way to the disk when this is called, and not two logs may be begun at once.
    *
    * @param start blocks: the window above the checkpoint, parents first, and the last own block
    * @param height of the chain, with all commits before the checkpoint executed and stored
    */
-  rotate({ checkpoint, coins, blocks }: LogStart, height: bigint): Promise<void> {
-    const records: LogRecord[] = [{ kind: 'checkpoint', checkpoint }]
-    for (const coin of coins) records.push({ kind: 'coin', coin })
-    for (const block of blocks) records.push({ kind: 'block', block })
-    const encoded = records.map(encodeLogRecord)
-    this.#take() // all of it is in the window, or below it
-    this.#bytes = encoded.reduce((sum, { length }) => sum + length, LOG_HEAD_BYTES)
-    this.#rotateAt = Math.max(ROTATE_BYTES, ROTATE_FACTOR * this.#bytes)
-    return this.#then(async () => {
-      const old = [this.#file, this.#syncing]
-      const created = await createLog(join(this.#folder, 'order'), this.#owner, height, encoded)
-      const { file, syncing, mark, reservedBytes } = created
-      this.#file = file
-      this.#syncing = syncing
-      this.#mark = mark
-      this.#end = this.#durableEnd = LOG_HEAD_BYTES + mark.durableBytes
-      this.#reservedBytes = reservedBytes
-      for (const one of old) await one.close()
+  rotate(start: LogStart, height: bigint): Promise<void> {
+    // What was appended so far is in the window, or below it. But the log in use is to have it too.
+    const waiting = this.#take()
+    const isBegun = this.#then(async () => {
+      await this.#write(waiting)
+      this.#since = []
     })
+    const rotation = isBegun
+      .then(() => this.#beginAnew(start, height))
+      .catch((cause: unknown) => {
+        throw this.#fail(cause)
+      })
+      .finally(() => {
+        this.#since = undefined
+        this.#rotation = undefined
+      })
+    this.#rotation = rotation.catch(() => {})
+    return rotation
+  }
+
+  /** Resolves also if the log is closed meanwhile: the one in use stays. */
+  async #beginAnew(start: LogStart, height: bigint): Promise<void> {
+    const next = await NextLog.begin(join(this.#folder, 'order'))
+    let isTaken = false
+    try {
+      for (const record of recordsOf(start)) {
+        if (this.#isClosed) return
+        await next.add(encodeLogRecord(record))
+      }
+      for (let turn = 0; turn < TURNS_MAX; turn++) {
+        for (const bytes of this.#takeSince()) await next.add(bytes)
+        await next.settle()
+        if (this.#isClosed) return
+        if (totalBytes(this.#since!) <= CHANGE_BYTES_MAX) break
+      }
+      await this.#then(async () => {
+        for (const bytes of this.#takeSince()) await next.add(bytes)
+        const old = [this.#file, this.#syncing]
+        const { file, syncing, mark, reservedBytes } = await next.take(this.#owner, height)
+        isTaken = true
+        this.#file = file
+        this.#syncing = syncing
+        this.#mark = mark
+        const unwrittenBytes = this.#bytes - this.#end
+        this.#end = this.#durableEnd = LOG_HEAD_BYTES + mark.durableBytes
+        this.#bytes = this.#end + unwrittenBytes
+        this.#rotateAt = Math.max(this.#rotateBytes, ROTATE_FACTOR * this.#bytes)
+        this.#reservedBytes = reservedBytes
+        this.#since = undefined
+        for (const one of old) await one.close()
+      })
+    } finally {
+      if (!isTaken) await next.abandon()
+    }
+  }
+
+  #takeSince(): Uint8Array[] {
+    const since = this.#since!
+    this.#since = []
+    return since
   }
 
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
+    await this.#rotation
     await this.flush().catch(() => {})
     await this.#then(() => this.#note()).catch(() => {})
     await this.#file.close()
@@ -251,6 +309,7 @@ export class WriteAheadLog {
     if (records.length === 0) return
     const bytes = concatBytes(...records)
     await writeAt(file, bytes, this.#end)
+    this.#since?.push(bytes)
     this.#end += bytes.length
     this.#reservedBytes = Math.max(this.#reservedBytes, this.#end)
   }
@@ -275,13 +334,27 @@ export class WriteAheadLog {
       try {
         await work()
       } catch (cause) {
-        this.#failure = new ConsensusError('LOG_FAILED', 'the log cannot be written', {}, { cause })
-        throw this.#failure
+        throw this.#fail(cause)
       }
     })
     this.#tail = done.catch(() => {})
     return done
   }
+
+  #fail(cause: unknown): ConsensusError {
+    this.#failure ??= new ConsensusError('LOG_FAILED', 'the log cannot be written', {}, { cause })
+    return this.#failure
+  }
+}
+
+function* recordsOf({ checkpoint, coins, blocks }: LogStart): Iterable<LogRecord> {
+  yield { kind: 'checkpoint', checkpoint }
+  for (const coin of coins) yield { kind: 'coin', coin }
+  for (const block of blocks) yield { kind: 'block', block }
+}
+
+function totalBytes(parts: readonly Uint8Array[]): number {
+  return parts.reduce((sum, { length }) => sum + length, 0)
 }
 
 type Read = Exclude<FoundLog, { kind: 'log' }> | (Extract<LogFile, { kind: 'log' }> & { readonly fileBytes: number })
@@ -302,13 +375,6 @@ async function readLogOf(folder: string, owner: LogOwner, isNew: boolean): Promi
   if (file.kind === 'log') return { ...file, fileBytes: bytes.length }
   await rename(path, `${path}.damaged`)
   return { kind: 'lost', reason: file.reason }
-}
-
-interface OpenLog {
-  readonly file: FileHandle
-  readonly syncing: FileHandle
-  readonly mark: LogMark
-  readonly reservedBytes: number
 }
 
 /** What was read may so far be in the memory of the kernel only; when it is shown to others it must be on the disk. */
@@ -345,70 +411,4 @@ async function forgetNew(folder: string): Promise<void> {
   if (!(await exists(join(folder, NEW_FILE)))) return
   await rm(join(folder, NEW_FILE))
   await syncFolder(folder)
-}
-
-/** A whole log takes the place of the one before, or nothing has changed. */
-async function createLog(
-  dir: string,
-  owner: LogOwner,
-  height: bigint,
-  records: readonly Uint8Array[],
-): Promise<OpenLog> {
-  const path = join(dir, LOG_FILE)
-  const file = await open(`${path}.new`, 'w+')
-  try {
-    const recordBytes = records.reduce((sum, { length }) => sum + length, 0)
-    const head = encodeLogHead(owner, height, recordBytes)
-    await file.writeFile(concatBytes(head, ...records, new Uint8Array(RESERVE_BYTES)))
-    await file.sync()
-    await rename(`${path}.new`, path)
-    await syncFolder(dir)
-    const mark = { number: 1, durableBytes: recordBytes }
-    const reservedBytes = LOG_HEAD_BYTES + recordBytes + RESERVE_BYTES
-    return { file, syncing: await openSyncing(path), mark, reservedBytes }
-  } catch (error) {
-    await file.close()
-    throw error
-  }
-}
-
-function openSyncing(path: string): Promise<FileHandle> {
-  return open(path, constants.O_RDWR | O_DSYNC)
-}
-
-async function writeAt(file: FileHandle, bytes: Uint8Array, start: number): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
-    const { bytesWritten } = await file.write(bytes, done, bytes.length - done, start + done)
-    done += bytesWritten
-  }
-}
-
-async function writeDurably(path: string, text: string, folder: string): Promise<void> {
-  const file = await open(path, 'w', 0o600)
-  try {
-    await file.writeFile(text)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  await syncFolder(folder)
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r')
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
-  }
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path)
-    return true
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
-    throw error
-  }
 }

@@ -182,11 +182,17 @@ function describe(found: Found): string[] {
   const { name, commitMs, roundsPerSecond, ends, load } = found
   const { minRoundMs, delayMs } = found.case
   const rotationsMs = ends.flatMap((end) => end.rotationsMs)
+  const syncs = (when: 'usual' | 'rotating') => percentilesOf(ends.flatMap((end) => end.syncMs[when]))
   const parts = [
     `commit ${renderPercentiles(commitMs)} ms`,
     `${formatNumber(roundsPerSecond)} rounds/s${minRoundMs === undefined ? '' : ` of at least ${minRoundMs} ms`}`,
     `${formatNumber(found.cpuMicroseconds / 10)} CPU seconds per 100,000 transactions in all`,
-    ...(rotationsMs.length > 0 ? [`logs begun anew in ${renderPercentiles(percentilesOf(rotationsMs))} ms`] : []),
+    `own blocks wait ${renderPercentiles(syncs('usual'))} ms for the disk`,
+    ...(rotationsMs.length > 0
+      ? [
+          `${renderPercentiles(syncs('rotating'))} while a log is begun anew, which takes ${renderPercentiles(percentilesOf(rotationsMs))} ms`,
+        ]
+      : []),
     ...(delayMs === undefined ? [] : [`lines ${found.meanLateMs.toFixed(1)} ms later than that`]),
     `load ${load.toFixed(1)}`,
   ]
