@@ -3,7 +3,7 @@
  * kind; further words are patterns. Networks want the machine for themselves, but for those that mostly wait for epochs
  * and eras: these run beside the others, one at a time, and what they print comes when they are done.
  */
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { globSync } from 'node:fs'
 import { resolve } from 'node:path'
 
@@ -48,6 +48,14 @@ if (kind !== undefined && kind !== 'unit' && kind !== 'e2e') {
 // Some three hundred processes load the same sources: compiled once, each starts in a third less CPU time.
 const env = { NODE_COMPILE_CACHE: resolve('node_modules/.cache/cumulus-tests'), ...process.env }
 
+const running = new Set<ChildProcess>()
+// What runs in a session of its own does not hear of Ctrl-C by itself.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    for (const child of running) child.kill(signal)
+  })
+}
+
 let isMatched = false
 for (const step of steps) {
   const runs = step
@@ -78,10 +86,17 @@ async function run({ concurrency, timeoutMinutes }: Suite, files: readonly strin
     `--test-timeout=${timeoutMinutes * 60_000}`,
     ...files,
   ]
-  const child = spawn(process.execPath, args, { env, stdio: ['inherit', isSeen ? 'inherit' : 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, args, {
+    env,
+    stdio: ['inherit', isSeen ? 'inherit' : 'pipe', 'inherit'],
+    // Linux shares a busy machine out between sessions first: those that wait for epochs get their turn in time.
+    detached: !isSeen,
+  })
+  running.add(child)
   const chunks: Buffer[] = []
   child.stdout?.on('data', (chunk: Buffer) => chunks.push(chunk))
   const code = await new Promise<number | null>((resolve) => child.once('close', resolve))
+  running.delete(child)
   for (const chunk of chunks) process.stdout.write(chunk)
   return code === 0
 }

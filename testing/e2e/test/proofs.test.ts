@@ -194,9 +194,8 @@ describe('a network whose miners prove what they store', { timeout: SUITE_MS }, 
         [5n, 15n, 15n, 15n].map((percent) => (limit * percent) / 100n),
       )
     }
-    // Sometimes the chain block that closes the window is one quicker.
+    // Which of the two depends on whether the chain block that closes the window is quicker.
     const { refusals } = started.get(10)!
-    assert.ok(refusals.includes('TooLate'), `${refusals}`)
     const isLate = (name: string | undefined) => name === 'TooLate' || name === 'NotChallenged'
     assert.ok(refusals.every(isLate) && refusals.length >= 5, `${refusals}`)
 
