@@ -1,7 +1,8 @@
 /**
  * `npm test`: the unit tests of every package, then whole networks. `npm run test:unit` and `npm run test:e2e` run one
  * kind; further words are patterns. Networks want the machine for themselves, but for those that mostly wait for epochs
- * and eras: these run beside the others, one at a time, and what they print comes when they are done.
+ * and eras: these run beside each other. They have to answer in time, so nothing that keeps the machine busy runs beside
+ * them. What the second one prints comes when it is done.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { globSync } from 'node:fs'
@@ -26,7 +27,9 @@ const alone = [
   'testing/e2e/test/readme.test.ts',
   'testing/bench/test/s3-network.test.ts',
 ]
-const waiting = ['miners', 'proofs', 'workers'].map((name) => `testing/e2e/test/${name}.test.ts`)
+const waiting = [['miners'], ['proofs', 'workers']].map((names) =>
+  names.map((name) => `testing/e2e/test/${name}.test.ts`),
+)
 const packages = ['{lib,protocol,platform,nodes,apps}/*/test/**/*.test.ts', 'testing/{sim,bench}/test/**/*.test.ts']
 
 /** Those of one step run at once. */
@@ -34,9 +37,15 @@ const steps: readonly (readonly Suite[])[] = [
   [{ kind: 'unit', files: packages, without: wholeNetworks, concurrency: 2, timeoutMinutes: 5 }],
   [{ kind: 'e2e', files: alone, concurrency: 1, timeoutMinutes: 20 }],
   [
-    { kind: 'e2e', files: wholeNetworks, without: [...alone, ...waiting], concurrency: 1, timeoutMinutes: 20 },
-    { kind: 'e2e', files: waiting, concurrency: 1, timeoutMinutes: 20 },
+    {
+      kind: 'e2e',
+      files: wholeNetworks,
+      without: [...alone, ...waiting.flat()],
+      concurrency: 1,
+      timeoutMinutes: 20,
+    },
   ],
+  waiting.map((files) => ({ kind: 'e2e', files, concurrency: 1, timeoutMinutes: 20 })),
 ]
 
 const [kind, ...patterns] = process.argv.slice(2)
