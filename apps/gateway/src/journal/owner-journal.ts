@@ -235,7 +235,7 @@ export class OwnerJournal {
    */
   submit<Result>(transaction: Transaction<Result>): Promise<Result> {
     if (this.#closed) return Promise.reject(new ObjectError('ServiceUnavailable', 'the gateway is stopping'))
-    if (this.#waiting.length >= WAITING_MAX) {
+    if (!transaction.makesRoom && this.#waiting.length >= WAITING_MAX) {
       return Promise.reject(new ObjectError('SlowDown', 'too many writes are waiting', { waiting: WAITING_MAX }))
     }
     let dataLength = 0
